@@ -11,8 +11,8 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import os
 import secrets
+import time
 import typing as t
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
+
+from ..module_utils.errors import OpsError
+from . import record
 
 PACKAGE = "ansible_collections.ops.runbook.plugins.module_utils"
 ROOT = Path(__file__).parent.parent / "module_utils"
@@ -110,6 +113,7 @@ def scan(root: Path = ROOT) -> dict[str, Source]:
     return found
 
 
+record.run_id()  # in the main process, so that all workers share it
 SOURCES = scan()  # when this module is imported, in the main process: forked workers inherit it
 
 
@@ -162,7 +166,7 @@ class LightAction(ActionBase):
     ENTRY: t.ClassVar[str]
 
     def prepare(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """What goes to the target, from the validated arguments; raise AnsibleError or OpsError to refuse."""
+        """What goes to the target, from the validated arguments; raise OpsError to refuse."""
         return params
 
     def extra(self, params: dict[str, t.Any]) -> t.Iterable[str]:
@@ -179,34 +183,51 @@ class LightAction(ActionBase):
         """The controller's half, from the target's answer; not called for a failed one."""
         return answer
 
+    def perform(
+        self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]
+    ) -> dict[str, t.Any]:
+        """The whole work after validation; modules that live on the controller alone replace this."""
+        answer = self.call(self.prepare(params, task_vars), task_vars, no_log)
+        return answer if answer.get("failed") else self.finish(answer, params, task_vars)
+
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Validate, travel, finish."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        task_vars = task_vars or {}
+        started = time.monotonic()
         params, no_log, error = self.validated()
         if error is None:
             try:
-                answer = self.call(self.prepare(params, task_vars), task_vars, no_log)
-                if not answer.get("failed"):
-                    answer = self.finish(answer, params, task_vars)
-            except Exception as problem:
-                if not hasattr(problem, "hint"):
-                    raise
-                answer = {"failed": True, "msg": str(problem)}
+                answer = self._recorded(params, task_vars or {}, no_log)
+            except OpsError as problem:
+                answer = {"failed": True, "msg": str(problem), **problem.result}
         else:
             answer = {"failed": True, "msg": error}
         answer.pop("invocation", None)
         result.update(answer)
-        if "changes" in answer or "undo" in answer:
-            result["ops_runbook"] = {**answer.get("ops_runbook", {}), "masked_args": remove_values(dict(params), no_log)}
+        result["ops_runbook"] = {**answer.get("ops_runbook", {}), "seconds": round(time.monotonic() - started, 3)}
         return result
+
+    def _recorded(
+        self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]
+    ) -> dict[str, t.Any]:
+        """Modules that change a target (they have a lease) are recorded: intent before, outcome after."""
+        if "lease" not in params:
+            return self.perform(params, task_vars, no_log)
+        where, run, host = record.folder(), record.run_id(), str(task_vars.get("inventory_hostname"))
+        about = {"module": self.NAME, "arguments": remove_values(params, no_log), "check": bool(self._task.check_mode)}
+        record.append(where, run, host, "intent", about)
+        answer = self.perform(params, task_vars, no_log)
+        kept = ("changed", "changes", "undo", "failed", "msg", "message")
+        said = {key: answer[key] for key in kept if key in answer}
+        record.append(where, run, host, "acted", {"module": self.NAME, "check": about["check"], **said})
+        return answer
 
     def validated(self) -> tuple[dict[str, t.Any], set[str], str | None]:
         """The task's arguments after the module's own argument spec: (parameters, values to mask, error or None)."""
         spec = importlib.import_module(f"{PACKAGE}.specs.{self.NAME}")
         arguments = dict(self._task.args)
         if "run_id" in spec.ARGUMENT_SPEC:
-            arguments.setdefault("run_id", os.environ.get("OPS_RUNBOOK_RUN_ID") or None)
+            arguments.setdefault("run_id", record.run_id())
         outcome = ArgumentSpecValidator(spec.ARGUMENT_SPEC, **spec.RULES).validate(arguments)
         if outcome.error_messages:
             msg = outcome.errors.msg

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controller half of run_record: writes the record, and its head to the target's journal where a remedy is under way."""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import datetime
+
+from ansible_collections.ops.runbook.plugins.plugin_utils import outcome, record
+from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
+
+_PHASES = {"looked": "detect", "leased": "decide", "evidence": "evidence", "decided": "decide", "acted": "act", "verified": "verify"}
+
+
+def seconds_by_phase(lines: list[record.Line]) -> dict[str, float]:
+    """How long each phase took, from the times of a run's lines."""
+    spent: dict[str, float] = {}
+    before: datetime | None = None
+    for line in lines:
+        now = datetime.fromisoformat(line["at"])
+        phase = _PHASES.get(line["phase"])
+        if line["phase"] == "looked":
+            spent["detect"] = float(line["entry"].get("seconds", 0.0))
+        elif phase and before:
+            spent[phase] = spent.get(phase, 0.0) + (now - before).total_seconds()
+        before = now
+    return {phase: round(value, 3) for phase, value in spent.items()}
+
+
+class ActionModule(LightAction):
+    """Writes one line of the record."""
+
+    NAME = "run_record"
+    ENTRY = "journal"
+
+    def perform(
+        self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]
+    ) -> dict[str, t.Any]:
+        """Write the line, then the head; for the outcome, sum up the run."""
+        where, run, host = record.folder(), record.run_id(), str(task_vars["inventory_hostname"])
+        entry, answer = dict(params["entry"]), {"changed": False, "journal": None}
+        if params["phase"] == "outcome":
+            concluded = self._conclude(params["facts"], record.of_run(where, run, host), run)
+            entry = {**entry, **concluded["summary"], "check": bool(self._task.check_mode)}
+            answer |= {
+                "ops_runbook": concluded,
+                "message": concluded["lines"][0],
+                "failed": concluded["outcome"] in ("failed", "unverified", "refused", "escalated"),
+            }
+            answer["msg"] = "\n".join(concluded["lines"])
+        answer["head"] = record.append(where, run, host, params["phase"], entry)
+        if params["journal"] and not self._task.check_mode:
+            said = {"phase": params["phase"], "entry": {"message": f"run {run} {params['phase']} head {answer['head']}"}}
+            answer["journal"] = self.call(said, task_vars, no_log).get("journal")
+        return answer
+
+    def _conclude(self, facts: dict[str, t.Any], lines: list[record.Line], run: str) -> dict[str, t.Any]:
+        acted = [line["entry"] for line in lines if line["phase"] == "acted"]
+        evidence = [line["entry"]["directory"] for line in lines if line["phase"] == "evidence"]
+        undo = [entry["undo"] for entry in acted if entry.get("undo") and entry.get("changed")]
+        return outcome.conclude(
+            {
+                **facts,
+                "run": run,
+                "check_mode": bool(self._task.check_mode),
+                "changes": [change for entry in acted for change in entry.get("changes") or []],
+                "undo": undo[::-1],
+                "evidence": evidence[-1] if evidence else None,
+                "seconds": seconds_by_phase(lines) or {"detect": float(facts.get("seconds") or 0.0)},
+            }
+        )

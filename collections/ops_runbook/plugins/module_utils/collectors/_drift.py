@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where files differ from what was wished for, and from their baseline."""
+
+from __future__ import annotations
+
+from ..errors import BadInput, CannotLook
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator
+
+    from ..host import FileStat, Host
+
+KEYS = ("path", "owner", "group", "mode", "file_mode", "directory_mode", "recurse", "exclude")
+MANIFEST = "/var/lib/ops-runbook/baseline/%s/manifest.json"
+
+
+def verify(files: list[Any]) -> None:
+    """Refuse wishes that cannot be compared.
+
+    Raises:
+        BadInput: Not a mapping, an unknown key, no absolute path, or a mode that YAML turned into a number.
+    """
+    for number, wish in enumerate(files):
+        where = "files[%d]" % number
+        if not isinstance(wish, dict):
+            raise BadInput("is not a mapping", where, "Write {path: ..., owner: ..., group: ..., mode: ...}.")
+        for key in wish:
+            if key not in KEYS:
+                raise BadInput("unknown key %r" % key, where, "Known are %s." % ", ".join(KEYS))
+        if not str(wish.get("path") or "").startswith("/"):
+            raise BadInput("has no absolute path", where, "Give path: /...")
+        for key in ("mode", "file_mode", "directory_mode"):
+            mode = wish.get(key)
+            if mode is not None and not (isinstance(mode, str) and mode and not set(mode) - set("01234567")):
+                raise BadInput("%r is not a quoted octal mode" % (mode,), "%s.%s" % (where, key), "Write '0750'.")
+
+
+class Drift:
+    """mismatches ([{path, field, expected, actual}]), how many there are, and whether all could be looked at."""
+
+    def __init__(self, host: Host, most: int) -> None:
+        self._host, self._most = host, most
+        self.mismatches: list[dict[str, Any]] = []
+        self.count = 0
+        self.complete = True
+
+    def look(self, wish: dict[str, Any]) -> None:
+        """Compare one wish with what is there."""
+        path = wish["path"]
+        try:
+            stat = self._host.stat(path, follow=False)
+        except FileNotFoundError:
+            self._note(path, "exists", True, False)
+            return
+        except PermissionError:
+            self.complete = False
+            return
+        self._compare(path, stat, dict(wish, **({"mode": wish["mode"]} if wish.get("mode") else {"mode": _mode(wish, stat)})))
+        if wish.get("recurse") and stat.kind == "directory":
+            for inner, inner_stat in self._walk(path, wish.get("exclude") or []):
+                self._compare(inner, inner_stat, dict(wish, mode=_mode(wish, inner_stat)))
+
+    def _compare(self, path: str, stat: FileStat, wish: dict[str, Any]) -> None:
+        for field, actual, number in (("owner", stat.owner, stat.uid), ("group", stat.group, stat.gid)):
+            if wish.get(field) is not None and str(wish[field]) not in (actual, str(number)):
+                self._note(path, field, wish[field], actual)
+        if wish.get("mode") and stat.kind != "link" and int(wish["mode"], 8) != int(stat.mode, 8):
+            self._note(path, "mode", wish["mode"], stat.mode)
+
+    def _note(self, path: str, field: str, expected: Any, actual: Any) -> None:
+        self.count += 1
+        if self.count <= self._most:
+            self.mismatches.append({"path": path, "field": field, "expected": expected, "actual": actual})
+
+    def _walk(self, folder: str, exclude: list[str]) -> Iterator[tuple[str, FileStat]]:
+        """Everything below folder, without following links."""
+        from fnmatch import fnmatch
+
+        try:
+            names = self._host.listdir(folder)
+        except PermissionError:
+            self.complete = False
+            return
+        except FileNotFoundError:
+            return
+        for name in names:
+            path = folder.rstrip("/") + "/" + name
+            if any(fnmatch(path, pattern) or fnmatch(name, pattern) for pattern in exclude):
+                continue
+            try:
+                stat = self._host.stat(path, follow=False)
+            except FileNotFoundError:
+                continue
+            yield path, stat
+            if stat.kind == "directory":
+                yield from self._walk(path, exclude)
+
+
+def _mode(wish: dict[str, Any], stat: FileStat) -> str | None:
+    """The mode wished for whatever lies in a folder, by its kind."""
+    return wish.get("directory_mode" if stat.kind == "directory" else "file_mode")
+
+
+def manifest(host: Host, service: str) -> list[dict[str, Any]] | None:
+    """The files of a service's baseline; None when none was taken.
+
+    Raises:
+        CannotLook: It is damaged.
+        PermissionError: This user may not read it.
+    """
+    import json
+
+    path = MANIFEST % service
+    try:
+        files = json.loads(host.read(path, limit=16777216).decode("utf-8"))["files"]
+        return [dict(one, path=str(one["path"]), sha256=str(one["sha256"])) for one in files]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CannotLook("damaged: %s" % error, path, "Take the baseline again.")
+
+
+def drifted(host: Host, files: list[dict[str, Any]]) -> tuple[list[str], bool]:
+    """Paths whose content, mode, owner or group is not the baseline's any more, and whether all could be read."""
+    found, complete = [], True
+    for one in files:
+        try:
+            stat = host.stat(one["path"])
+            same = stat.mode == one.get("mode") and stat.owner == one.get("owner") and stat.group == one.get("group")
+            if not same or _sha256(host, one["path"]) != one["sha256"]:
+                found.append(one["path"])
+        except FileNotFoundError:
+            found.append(one["path"])
+        except PermissionError:
+            complete = False
+    return found, complete
+
+
+def _sha256(host: Host, path: str, piece: int = 1048576) -> str:
+    import hashlib
+
+    digest, offset = hashlib.sha256(), 0
+    while True:
+        part = host.read(path, limit=piece, offset=offset)
+        digest.update(part)
+        offset += len(part)
+        if len(part) < piece:
+            return digest.hexdigest()

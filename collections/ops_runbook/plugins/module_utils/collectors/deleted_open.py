@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files that were deleted while a process still has them open: room that df misses, or data that is gone at the next restart."""
+
+from __future__ import annotations
+
+from . import _proc, _units
+from ._paths import below, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..host import Host
+
+SPEC = {
+    "unit": dict(_units.UNIT, doc="Only processes of this unit; names it may have here. All processes without it."),
+    "under": {"type": "str", "doc": "A folder, such as a data directory: its files are listed apart."},
+}
+FIELDS = {
+    "files": "the largest 20: [{path, size (bytes), pid, command}]",
+    "count": "count of all of them",
+    "bytes": "bytes that all of them hold",
+    "under": "those below the folder asked about, at most 20; None when none was",
+    "under_count": "count of those below the folder; None when none was asked about",
+    "under_bytes": "bytes that those below the folder hold; None when none was asked about",
+}
+_MARK = " (deleted)"
+_MOST = 20
+
+
+def verify(args: dict[str, Any]) -> None:
+    """Refuse what is not the name of a unit."""
+    _units.verify_names(args["unit"])
+
+
+def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
+    """List them."""
+    unit = _units.show(host, args["unit"], args["timeout"])["Id"] if args["unit"] else None
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    blind = False
+    for pid in _proc.pids(host):
+        try:
+            if unit is None or _proc.unit(host, pid) == unit:
+                _add(host, pid, found)
+        except _proc.GONE:
+            continue
+        except PermissionError:
+            blind = True
+    data = _summed("", sorted(found.values(), key=lambda one: -one["size"]))
+    if args["under"]:
+        folder = resolve(host, args["under"])
+        data.update(_summed("under", [one for one in found.values() if below(one["path"], folder)]))
+    return {"data": data, "missing": _missing(data) if blind else []}
+
+
+def _add(host: Host, pid: int, found: dict[tuple[int, int], dict[str, Any]]) -> None:
+    for name, target in _proc.descriptors(host, pid).items():
+        if not target.endswith(_MARK) or target.startswith(("/memfd:", "/dev/", "/SYSV")):
+            continue
+        behind = _proc.opened(host, name)
+        if behind and behind.kind == "file" and not behind.links:
+            found.setdefault((behind.device, behind.inode), {"path": target[:-len(_MARK)], "size": behind.size, "pid": pid,
+                                                             "command": _proc.command(host, pid)})
+
+
+def _summed(prefix: str, files: list[dict[str, Any]]) -> dict[str, Any]:
+    lead = prefix + "_" if prefix else ""
+    return {prefix or "files": files[:_MOST], lead + "count": len(files), lead + "bytes": sum(one["size"] for one in files)}
+
+
+def _missing(data: dict[str, Any]) -> list[str]:
+    """What a look at only some of the processes leaves open: what was found is there, but not finding proves nothing."""
+    names = ["files", "count", "bytes"]
+    if "under" in data:
+        names += ["under", "under_count", "under_bytes"]
+    return [name for name in names if not data[name]]

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A TCP port: who listens on it, and whether a connection gets through. Source: proc(5), /proc/net/tcp."""
+
+from __future__ import annotations
+
+import time
+
+from ..errors import BadInput
+from . import _proc, _units
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..host import Host
+
+SPEC = {
+    "port": {"type": "int", "required": True, "doc": "The port's number."},
+    "host": {"type": "str", "doc": "Address to connect to; without it the one listened on, loopback when that is all of them."},
+    "unit": dict(_units.UNIT, doc="The unit that ought to own the port; names it may have here."),
+}
+FIELDS = {
+    "listening": "whether a process listens on the port",
+    "addresses": "addresses it listens on",
+    "owner_pid": "process id of the listener; None when nobody listens",
+    "owner_command": "its name as the kernel keeps it, at most 15 characters",
+    "owner_user": "the user that opened the socket",
+    "owner_unit": "the systemd unit the listener runs in; None when it is in none",
+    "foreign": "whether a process outside the unit holds the port; None without a unit or when nobody listens",
+    "accepts": "whether a connection was made",
+    "connect_ms": "milliseconds until it was; None when it was not",
+    "error": "why not: refused, timeout, or the system's words; None when it was",
+}
+_OWNER = ("owner_pid", "owner_command", "owner_unit", "foreign")
+
+
+def verify(args: dict[str, Any]) -> None:
+    """A port that exists."""
+    _units.verify_names(args["unit"])
+    if not 1 <= args["port"] <= 65535:
+        raise BadInput("%d is not a port" % args["port"], "port", "Give a number from 1 to 65535.")
+
+
+def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
+    """Measure one port."""
+    end = time.monotonic() + args["timeout"]
+    sockets = _listeners(host, args["port"])
+    data: dict[str, Any] = {"listening": bool(sockets), "addresses": sorted({one[0] for one in sockets})}
+    data.update(_connect(host, args["host"] or _reachable(data["addresses"]), args["port"], end - time.monotonic()))
+    if not sockets:
+        return {"data": data, "missing": []}
+    data["owner_user"] = _name_of(host, sockets[0][1])
+    pid, blind = _owner(host, {"socket:[%s]" % one[2] for one in sockets})
+    if pid is None:
+        return {"data": data, "missing": [name for name in _OWNER if name != "foreign" or args["unit"]] if blind else []}
+    try:
+        data.update(owner_pid=pid, owner_command=_proc.command(host, pid), owner_unit=_proc.unit(host, pid))
+    except _proc.GONE:
+        return {"data": data, "missing": list(_OWNER)}
+    if args["unit"]:
+        data["foreign"] = data["owner_unit"] not in _names(host, args)
+    return {"data": data, "missing": []}
+
+
+def _names(host: Host, args: dict[str, Any]) -> list[str]:
+    """The unit's own name: one of the candidates may be an alias of it."""
+    return [_units.show(host, args["unit"], args["timeout"])["Id"], *map(_units.full_name, args["unit"])]
+
+
+def _listeners(host: Host, port: int) -> list[tuple[str, int, str]]:
+    """(address, uid, inode) of each listening socket."""
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = host.read(table, limit=16777216).decode("ascii", "replace").splitlines()[1:]
+        except FileNotFoundError:  # no IPv6 here
+            continue
+        for line in lines:
+            fields = line.split()
+            address, _, number = fields[1].partition(":")
+            if fields[3] == "0A" and int(number, 16) == port:
+                found.append((_address(address), int(fields[7]), fields[9]))
+    return found
+
+
+def _address(hexadecimal: str) -> str:
+    """An address of /proc/net/tcp: 32-bit words in the byte order of the machine, little-endian on all that we meet."""
+    import socket
+
+    words = [bytes.fromhex(hexadecimal[at:at + 8])[::-1] for at in range(0, len(hexadecimal), 8)]
+    return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
+
+
+def _reachable(addresses: list[str]) -> str:
+    if not addresses or "0.0.0.0" in addresses or "127.0.0.1" in addresses:  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return "::1" if addresses[0] == "::" else addresses[0]
+
+
+def _connect(host: Host, address: str, port: int, limit: float) -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        host.connect(address, port, max(0.05, limit)).close()
+    except OSError as error:
+        import socket
+
+        if isinstance(error, (socket.timeout, TimeoutError)):
+            return {"accepts": False, "error": "timeout"}
+        refused = isinstance(error, ConnectionRefusedError)
+        return {"accepts": False, "error": "refused" if refused else error.strerror or str(error)}
+    return {"accepts": True, "connect_ms": round((time.monotonic() - began) * 1000, 1)}
+
+
+def _owner(host: Host, names: set[str]) -> tuple[int | None, bool]:
+    """The process that holds one of the sockets, and whether some processes could not be looked into."""
+    blind = False
+    for pid in _proc.pids(host):
+        try:
+            if names & set(_proc.descriptors(host, pid).values()):
+                return pid, blind
+        except _proc.GONE:
+            continue
+        except PermissionError:
+            blind = True
+    return None, blind
+
+
+def _name_of(host: Host, uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

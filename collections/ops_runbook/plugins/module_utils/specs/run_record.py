@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Arguments of run_record."""
+
+from __future__ import annotations
+
+ARGUMENT_SPEC = {
+    "phase": {"type": "str", "choices": ["looked", "leased", "evidence", "decided", "verified", "outcome"], "required": True},
+    "entry": {"type": "dict", "default": {}},
+    "journal": {"type": "bool", "default": False},
+    "facts": {"type": "dict"},
+}
+RULES = {"required_if": [["phase", "outcome", ["facts"]]]}

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors of the controller's half; actions turn anything with a `hint` into a one-line failure."""
+
+from __future__ import annotations
+
+from ..module_utils.errors import BadInput, OpsError, Refused
+
+__all__ = ["BadInput", "OpsError", "RecordError", "Refused"]
+
+
+class RecordError(OpsError):
+    """The record cannot be written or is not whole. No record, no act."""

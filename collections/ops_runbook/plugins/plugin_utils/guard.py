@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""May this remedy run on this target now? A pure decision over collected facts; each refusal has a reason a person understands."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from pathlib import Path
+
+from .diagnosis import RISKS
+
+Json = dict[str, t.Any]
+REPORT_ONLY = "report_only"
+AUTOMATIC = ("low", "medium", "high")
+"""Levels that an inventory may make automatic; destructive never is."""
+
+
+class Refusal(t.TypedDict):
+    """Which rule said no, why, and what a person does next."""
+
+    rule: str
+    reason: str
+    next_step: str
+
+
+def positive_tokens(pattern: str) -> list[str]:
+    """The parts of a host pattern that name hosts: `web:!web1` has `web`, `!web1`, `,` and the empty text have none."""
+    parts = re.split(r"[,:\s]+", re.sub(r"\[[^\]]*\]", "", pattern))
+    return [part for part in parts if part and part[0] not in "!&"]
+
+
+def limit_refusal(limit: str | None) -> Refusal | None:
+    """Ansible itself takes every host for `--limit ""`, `","` and `":"`; here an empty target means refuse."""
+    if limit is None or positive_tokens(limit):
+        return None
+    return Refusal(
+        rule="empty_target",
+        reason=f"--limit {limit!r} names no host, and Ansible would take every host for it",
+        next_step="Name a host or group: --limit db1",
+    )
+
+
+def remedy_file(remedy: str, folders: t.Iterable[str]) -> str | None:
+    """The first existing `tasks/remedies/<remedy>.yml` below the given role folders."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", remedy):
+        return None
+    for folder in folders:
+        path = Path(folder) / "tasks" / "remedies" / f"{remedy}.yml"
+        if path.is_file():
+            return str(path)
+    return None
+
+
+def refusals(cause: Json, facts: Json) -> list[Refusal]:
+    """Why the cause's remedy may not run; empty when it may.
+
+    Args:
+        cause: The chosen cause of a diagnosis.
+        facts: `target`, `limit` (the run's own --limit or None), `hosts` and `most_hosts` (targets of this batch and the cap),
+            `kill_switch` and `hold` (text of the file, or None where there is none), `risk_limit`, `approved` (remedies or causes),
+            `confirm`, `desired_state`, `remedy_file` (path or None).
+    """
+    if cause["remedy"] == REPORT_ONLY:
+        return [_left_to_a_person(cause, facts)]
+    rules = (_empty_target, _kill_switch, _hold, _blast_radius, _missing_remedy, _asked, _risk, _destructive)
+    return [refusal for rule in rules if (refusal := rule(cause, facts))]
+
+
+def _left_to_a_person(cause: Json, facts: Json) -> Refusal:
+    step = str(cause.get("next_step") or "").replace("{target}", facts["target"])
+    return Refusal(rule=REPORT_ONLY, reason=f"{cause['cause']} is left to a person", next_step=step)
+
+
+def _empty_target(_cause: Json, facts: Json) -> Refusal | None:
+    return limit_refusal(facts["limit"])
+
+
+def _kill_switch(_cause: Json, facts: Json) -> Refusal | None:
+    if facts["kill_switch"] is None:
+        return None
+    said = facts["kill_switch"]["text"].strip() or "no reason given"
+    return Refusal(
+        rule="kill_switch",
+        reason=f"the kill switch is set on the controller ({said})",
+        next_step=f"When it is safe again: rm {facts['kill_switch']['path']}",
+    )
+
+
+def _hold(_cause: Json, facts: Json) -> Refusal | None:
+    if facts["hold"] is None:
+        return None
+    said = facts["hold"]["text"].strip() or "no reason given"
+    return Refusal(
+        rule="hold",
+        reason=f"a hold is in force on the target ({said})",
+        next_step=f"When it is over, on the target: rm {facts['hold']['path']}",
+    )
+
+
+def _blast_radius(_cause: Json, facts: Json) -> Refusal | None:
+    if facts["hosts"] <= facts["most_hosts"]:
+        return None
+    return Refusal(
+        rule="blast_radius",
+        reason=f"this batch takes {facts['hosts']} hosts at once, and the cap is {facts['most_hosts']}",
+        next_step="Use --limit or a smaller serial, or raise remediate_most_hosts in the inventory.",
+    )
+
+
+def _missing_remedy(cause: Json, facts: Json) -> Refusal | None:
+    if facts["remedy_file"]:
+        return None
+    return Refusal(
+        rule="missing_remedy",
+        reason=f"the remedy {cause['remedy']} does not exist",
+        next_step=f"Add tasks/remedies/{cause['remedy']}.yml to the pack, or correct the cause {cause['cause']}.",
+    )
+
+
+def _approved(cause: Json, facts: Json) -> bool:
+    return bool({cause["remedy"], cause["cause"]} & set(facts["approved"]))
+
+
+def _asked(cause: Json, facts: Json) -> Refusal | None:
+    if not cause.get("ask") or facts["desired_state"] == "started" or _approved(cause, facts):
+        return None
+    return Refusal(
+        rule="ask",
+        reason=f"{cause['cause']}: a person may have done this on purpose",
+        next_step=f"If it is wanted: run again with --approve {cause['remedy']}",
+    )
+
+
+def _risk(cause: Json, facts: Json) -> Refusal | None:
+    limit = facts["risk_limit"]
+    if RISKS.index(cause["risk"]) <= RISKS.index(limit) or _approved(cause, facts):
+        return None
+    return Refusal(
+        rule="risk",
+        reason=f"the remedy's risk is {cause['risk']}, above the automatic level {limit}",
+        next_step=f"If it is wanted: run again with --approve {cause['remedy']}",
+    )
+
+
+def _destructive(cause: Json, facts: Json) -> Refusal | None:
+    if cause["risk"] != "destructive" or facts["confirm"] == facts["target"]:
+        return None
+    return Refusal(
+        rule="confirm",
+        reason="the remedy destroys data and nothing grants that automatically",
+        next_step=f"If it is wanted: run again with -e remediate_confirm={facts['target']}",
+    )

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of lab/lab."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from . import access, hosts
+from .machine import STATE, LabError, ask_for_sudo, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; a problem is one line on stderr and exit code 1."""
+    arguments = parser().parse_args(argv)
+    commands = {"up": up, "down": down, "reset": reset, "shell": shell, "status": status}
+    try:
+        ask_for_sudo()
+        hosts.state_folder()
+        return commands[arguments.command](arguments)
+    except LabError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    names = sorted(hosts.HOSTS)
+    top = argparse.ArgumentParser(prog="lab", description="Hosts one may break: systemd in containers, reached over ssh.")
+    commands = top.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("up", help="start hosts (default: db1 db2 db3) and wait until they are ready")
+    command.add_argument("hosts", nargs="*", metavar="HOST", help=", ".join(names))
+    commands.add_parser("down", help="remove all hosts and the lab's network")
+    command = commands.add_parser("reset", help="replace hosts by new ones")
+    command.add_argument("hosts", nargs="+", choices=names, metavar="HOST", help=", ".join(names))
+    command = commands.add_parser("shell", help="log in to a host, as the inventory does, or run a command there")
+    command.add_argument("--user", help="another user: root, ops, viewer")
+    command.add_argument("hosts", choices=names, metavar="HOST", help=", ".join(names))
+    command.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    commands.add_parser("status", help="what runs, and which units do not")
+    return top
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One change of the lab at a time."""
+    with (STATE / "lock").open("w") as lock:
+        end = time.monotonic() + 1800
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise LabError("another lab command has not ended", str(STATE / "lock"), "end it and try again") from None
+                time.sleep(0.2)
+        yield
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Start hosts."""
+    wanted = arguments.hosts or list(hosts.DEFAULT)
+    unknown = [host for host in wanted if host not in hosts.HOSTS]
+    if unknown:
+        raise LabError(f"unknown host {unknown[0]}", "lab up", f"one of {', '.join(hosts.HOSTS)}")
+    started = time.monotonic()
+    with alone():
+        took = hosts.up(wanted)
+    new = [f"{host} {seconds:.1f} s" for host, seconds in took.items() if seconds]
+    say(f"lab: {', '.join(wanted)} ready in {time.monotonic() - started:.1f} s ({', '.join(new) or 'they ran already'})")
+    return 0
+
+
+def down(_: argparse.Namespace) -> int:
+    """Remove everything."""
+    with alone():
+        removed = hosts.down()
+    say(f"lab: removed {', '.join(removed) or 'nothing, there was nothing'}")
+    return 0
+
+
+def reset(arguments: argparse.Namespace) -> int:
+    """Replace hosts by pristine ones."""
+    with alone():
+        hosts.remove([host for host in arguments.hosts if host in hosts.existing()])
+    return up(arguments)
+
+
+def shell(arguments: argparse.Namespace) -> int:
+    """Become ssh."""
+    spec = hosts.HOSTS[arguments.hosts]
+    argv = access.ssh_command(arguments.user or spec.user, spec.address)
+    os.execvp(argv[0], [*argv, *arguments.argv])
+
+
+def status(_: argparse.Namespace) -> int:
+    """Print a line per host; 0 when the three hosts of `lab up` run with all their units, else 1."""
+    rows = hosts.status()
+    for row in rows:
+        sys.stdout.write("{host:6} {address:14} ssh as {user:7} {state:8} {units}\n".format(**row).rstrip() + "\n")
+    well = {row["host"] for row in rows if row["state"] == "running" and not row["units"]}
+    return 0 if well.issuperset(hosts.DEFAULT) else 1

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's hosts: what there is, starting and removing them. `inventories/lab/hosts.yml` names the same addresses and users."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import access, image, pythons
+from .machine import NAME, STATE, SUBNET, LabError, boot_options, podman, raise_inotify_limit, restore_inotify_limit, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+SECONDS_TO_BOOT = 90
+UNITS = ("ssh.service", "mongod.service", "simplers-writer.service")
+
+
+class Host(NamedTuple):
+    """A host: number is the last part of its address, user the one that the inventory logs in as.
+
+    python is a version lent to it besides its own, or "none" for a host without Python.
+    """
+
+    number: int
+    user: str
+    python: str = ""
+
+    @property
+    def address(self) -> str:
+        """The IPv4 address in the lab's network."""
+        return f"{SUBNET}.{self.number}"
+
+
+HOSTS = {
+    "db1": Host(11, "root"),
+    "db2": Host(12, "ops"),
+    "db3": Host(13, "viewer"),
+    "old1": Host(21, "root", "3.8"),
+    "new1": Host(22, "root", "3.13"),
+    "nopy1": Host(31, "root", "none"),
+}
+DEFAULT = ("db1", "db2", "db3")
+
+
+def container(host: str) -> str:
+    """Name of a host's container."""
+    return f"{NAME}-{host}"
+
+
+def together(action: Callable[[str], Any], hosts: Iterable[str]) -> dict[str, Any]:
+    """Do something for all hosts side by side; the first failure is raised when all are through."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        waiting = {host: pool.submit(action, host) for host in hosts}
+    return {host: future.result() for host, future in waiting.items()}
+
+
+def existing() -> dict[str, dict[str, str]]:
+    """The lab's containers by host: state, and the image they came from."""
+    listed = run(podman("ps", "--all", "--format=json", f"--filter=name=^{NAME}-")).stdout
+    found = {entry["Names"][0]: {"state": entry["State"], "image": entry["Image"]} for entry in json.loads(listed or "[]")}
+    return {host: found[container(host)] for host in HOSTS if container(host) in found}
+
+
+def up(wanted: list[str]) -> dict[str, float]:
+    """Make these hosts run and be ready; returns the seconds that each one took (0 for those that ran already)."""
+    started = time.monotonic()
+    tags = {host: image.ensure(python=HOSTS[host].python != "none") for host in wanted}
+    there = existing()
+    missing = [host for host in wanted if there.get(host) != {"state": "running", "image": tags[host]}]
+    if not missing:
+        return dict.fromkeys(wanted, 0.0)
+    raise_inotify_limit(len(set(there) | set(wanted)))
+    remove([host for host in missing if host in there])
+    ensure_network()
+    key = access.public_key()
+    took = together(lambda host: start(host, tags[host], key, started), missing)
+    access.remember({HOSTS[host].address: key for host, (key, _) in took.items()})
+    return {host: took[host][1] if host in took else 0.0 for host in wanted}
+
+
+def ensure_network() -> None:
+    """A network of the lab's own: its addresses are fixed, and no other container is in reach of hosts with well-known passwords."""
+    if run(podman("network", "exists", NAME), check=False).returncode:
+        run(podman("network", "create", "--disable-dns", f"--subnet={SUBNET}.0/24", NAME))
+
+
+def start(host: str, tag: str, public_key: str, since: float) -> tuple[str, float]:
+    """Boot one host and wait until it is ready; returns its host key and the seconds since `since`."""
+    name, spec = container(host), HOSTS[host]
+    names = [f"--add-host={other}:{entry.address}" for other, entry in HOSTS.items() if other != host]
+    identity = [f"--name={name}", f"--hostname={host}", f"--network={NAME}", f"--ip={spec.address}", *names]
+    key = f"--env=LAB_AUTHORIZED_KEY={public_key}"
+    run(podman("run", "--detach", *identity, *boot_options(), key, *lent_python(spec.python), tag, "/sbin/init"))
+    return wait_until_ready(host), time.monotonic() - since
+
+
+def lent_python(version: str) -> list[str]:
+    """The option that lends an interpreter to a host."""
+    if version in ("", "none"):
+        return []
+    return [f"--volume={pythons.prefix(version)}:/opt/python{version}:ro"]
+
+
+def wait_until_ready(host: str) -> str:
+    """Wait until the host has booted and its units are active; returns its public host key."""
+    spec = HOSTS[host]
+    units = UNITS[:1] if spec.python == "none" else UNITS
+    argv = podman("exec", container(host), "/usr/local/lib/lab/wait-up", str(SECONDS_TO_BOOT), *units)
+    done = run(argv, timeout=SECONDS_TO_BOOT + 15, check=False)
+    if done.returncode:
+        hint = f"lab/lab reset {host}; if it happens again, look into the journal with: podman exec {container(host)} journalctl"
+        raise LabError(f"not ready after {SECONDS_TO_BOOT} s\n{done.stderr.strip()}\n", host, hint)
+    if spec.python not in ("", "none"):
+        interpreter = f"/opt/python{spec.python}/bin/python{spec.python}"
+        run(podman("exec", container(host), interpreter, "-c", "import json, socket, ssl, subprocess"))
+    return done.stdout.strip()
+
+
+def remove(hosts: Iterable[str]) -> None:
+    """Remove containers at once: nothing in them is meant to last."""
+    together(lambda host: run(podman("rm", "--force", "--time=0", container(host))), hosts)
+
+
+def down() -> list[str]:
+    """Remove all hosts and the network and put the machine's limits back; returns the hosts that were there."""
+    there = list(existing())
+    remove(there)
+    run(podman("network", "rm", "--force", NAME), check=False)
+    restore_inotify_limit()
+    access.remember({HOSTS[host].address: "" for host in there})
+    return there
+
+
+def status() -> list[dict[str, str]]:
+    """One row per host: host, address, user, state (of the container), units (those that are not active)."""
+    there = existing()
+    running = [host for host, entry in there.items() if entry["state"] == "running"]
+    inactive = together(inactive_units, running)
+    return [
+        {"host": host, "address": HOSTS[host].address, "user": HOSTS[host].user, "state": there[host]["state"], "units": inactive.get(host, "")}
+        for host in there
+    ]
+
+
+def inactive_units(host: str) -> str:
+    """The units of a host that are not active, as text."""
+    done = run(podman("exec", container(host), "systemctl", "is-active", *UNITS), check=False, timeout=20)
+    states = dict(zip(UNITS, done.stdout.split(), strict=False))
+    return ", ".join(f"{unit} {state}" for unit, state in states.items() if state != "active")
+
+
+def state_folder() -> None:
+    """Prepare the lab's folder, and tell the inventory which server its hosts run."""
+    access.prepare_state()
+    note, kind = STATE / "server", image.server_kind()
+    if not note.exists() or note.read_text() != kind:
+        note.write_text(kind)

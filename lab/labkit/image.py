@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image of the lab hosts. Its tag is a hash of all that goes into it: a change rebuilds it, nothing else does."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .machine import CACHE, LAB, LabError, as_root, podman, run, say
+
+BASE_NAME = "localhost/ops-runbook-base"
+IMAGE_NAME = "localhost/ops-runbook-lab"
+REGISTRY_IMAGE = os.environ.get("LAB_REGISTRY_IMAGE", "debian:bookworm")
+PACKAGES = LAB / "image" / "packages"
+PARTS = ("image", "mongodb", "apps")
+MONGODB_PACKAGES = ("mongodb-org-server", "mongodb-database-tools")
+NO_PYTHON = "RUN systemctl disable mongod simplers-seed simplers-writer && rm -f /usr/bin/python3*\n"
+
+
+def choice(variable: str, *allowed: str) -> str:
+    """The value of an environment variable that has a few values; `auto` when it is not set."""
+    value = os.environ.get(variable) or "auto"
+    if value not in ("auto", *allowed):
+        raise LabError(f"{variable}={value}", "the environment", f"use auto, {' or '.join(allowed)}")
+    return value
+
+
+def server_kind() -> str:
+    """`mongod` where apt has the genuine server, else `ferretdb`."""
+    value = choice("LAB_MONGODB", "mongod", "ferretdb")
+    if value != "auto":
+        return value
+    sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
+    if not any("mongodb" in source.read_text(errors="replace") for source in sources if source.is_file()):
+        return "ferretdb"  # asking apt takes longer than starting a host
+    policy = run(["env", "LC_ALL=C", "apt-cache", "policy", MONGODB_PACKAGES[0]], check=False).stdout
+    return "mongod" if "Candidate:" in policy and "Candidate: (none)" not in policy else "ferretdb"
+
+
+def base_kind() -> str:
+    """`mmdebstrap` on Debian, where apt knows the way to packages; elsewhere an image from a container registry."""
+    value = choice("LAB_BASE", "mmdebstrap", "registry")
+    if value != "auto":
+        return value
+    return "mmdebstrap" if "\nID=debian\n" in "\n" + Path("/etc/os-release").read_text() else "registry"
+
+
+def digest(*parts: str, folders: tuple[Path, ...] = ()) -> str:
+    """A short hash over texts, and over names, modes and contents of all files in folders."""
+    total = hashlib.sha256("\0".join(parts).encode())
+    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        executable = bool(path.stat().st_mode & 0o100)
+        total.update(f"\0{path.relative_to(LAB)}\0{executable}\0".encode() + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def base_tag() -> str:
+    """Name and tag of the base image."""
+    return f"{BASE_NAME}:{digest(base_kind(), REGISTRY_IMAGE, PACKAGES.read_text())}"
+
+
+def image_tag(python: bool = True) -> str:
+    """Name and tag of the image of a lab host, with or without Python."""
+    folders = tuple(LAB / part for part in PARTS)
+    return f"{IMAGE_NAME}:{digest(base_tag(), server_kind(), '' if python else NO_PYTHON, folders=folders)}"
+
+
+def exists(tag: str) -> bool:
+    """Whether podman has the image."""
+    return run(podman("image", "exists", tag), check=False).returncode == 0
+
+
+def ensure(python: bool = True) -> str:
+    """Build what is missing and return the image's tag."""
+    tag = image_tag(python)
+    if exists(tag):
+        return tag
+    if not python:
+        return build(tag, f"FROM {ensure()}\n{NO_PYTHON}")
+    say(f"Building the image of the lab hosts ({server_kind()}, base by {base_kind()})")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        server = pool.submit(server_files)
+        base = pool.submit(ensure_base)
+        folder = context(server.result())
+    try:
+        return build(tag, folder=folder, base=base.result())
+    finally:
+        shutil.rmtree(folder)
+
+
+def ensure_base() -> str:
+    """The base image: Debian with systemd and the packages that a lab host needs."""
+    tag = base_tag()
+    if not exists(tag):
+        {"mmdebstrap": make_base, "registry": pull_base}[base_kind()](tag)
+    return tag
+
+
+def make_base(tag: str) -> None:
+    """Make the base from the machine's own Debian mirrors."""
+    suite, sources = debian_sources()
+    names = [line for line in PACKAGES.read_text().splitlines() if not line.startswith("#")]
+    lean = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale", "info")]
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        archive, listing = Path(folder, "base.tar"), Path(folder, "debian.list")
+        listing.write_text(sources)
+        argv = ["mmdebstrap", "--variant=minbase", "--mode=root", "--include=" + ",".join(names), *lean, suite, str(archive), str(listing)]
+        run(as_root(*argv), timeout=600)
+        run(podman("import", "--quiet", str(archive), tag), timeout=120)
+        run(as_root("rm", "-f", str(archive)))
+
+
+def debian_sources() -> tuple[str, str]:
+    """The suite of this machine and a sources.list with the Debian mirrors that its apt uses."""
+    layout = "$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)|$(RELEASE)"
+    rows = run(["apt-get", "indextargets", "--format", layout, "Identifier: Packages"]).stdout.splitlines()
+    fields = [row.split("|") for row in rows if row.startswith("Debian|main|")]
+    suites = sorted({field[2] for field in fields if "-" not in field[2]})
+    if not suites:
+        raise LabError("apt has no lists of a Debian release", "/etc/apt/sources.list*", "apt-get update, or LAB_BASE=registry")
+    suite = suites[0]
+    lines = {f"deb {uri} {release} main" for _, _, name, uri, release in fields if name.split("-")[0] == suite}
+    return suite, "\n".join(sorted(lines)) + "\n"
+
+
+def pull_base(tag: str) -> None:
+    """Take the base from a container registry."""
+    try:
+        run(podman("pull", "--quiet", REGISTRY_IMAGE), timeout=180)
+    except LabError as error:
+        raise LabError(f"no base image: {error}", REGISTRY_IMAGE, "on Debian: LAB_BASE=mmdebstrap; else see podman's registries") from None
+    run(podman("tag", REGISTRY_IMAGE, tag))
+
+
+def server_files() -> list[Path]:
+    """The files that install the server under test."""
+    if server_kind() == "mongod":
+        folder = CACHE / "mongodb-packages"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        run(["env", f"--chdir={folder}", "apt-get", "download", "-q", *MONGODB_PACKAGES], timeout=600)
+        return [*folder.glob("*.deb"), LAB / "mongodb" / "genuine" / "mongod.service"]
+    done = subprocess.run([LAB / "mongodb" / "install.sh"], stdout=subprocess.PIPE, text=True, timeout=3600, check=False)
+    if done.returncode:
+        raise LabError("the database server could not be built", "lab/mongodb/install.sh", "see the lines above")
+    return [*Path(done.stdout.strip()).iterdir(), LAB / "mongodb" / "ferretdb" / "mongod.service"]
+
+
+def context(server: list[Path]) -> Path:
+    """Gather what the image is built from in one folder."""
+    folder = Path(tempfile.mkdtemp(dir=CACHE, prefix="image-"))
+    shutil.copy(PACKAGES, folder / "packages")
+    shutil.copy(LAB / "image" / "Containerfile", folder / "Containerfile")
+    for part in ("image", "mongodb", "apps/simplers"):
+        shutil.copytree(LAB / part / "rootfs", folder / "rootfs", dirs_exist_ok=True)
+    (folder / "server").mkdir()
+    for file in server:
+        shutil.copy(file, folder / "server" / file.name)
+    return folder
+
+
+def build(tag: str, containerfile: str | None = None, folder: Path | None = None, base: str = "") -> str:
+    """Build one image, from a folder or from the text of a Containerfile, and drop the ones that it replaces."""
+    source = ["--file=-"] if containerfile else [f"--build-arg=BASE={base}", str(folder)]
+    options = ["--quiet", "--isolation=chroot", "--network=host", "--layers=false", "--tag=" + tag]
+    run(podman("build", *options, *source), timeout=900, stdin=containerfile)
+    remove_old(keep={tag, base, image_tag(), image_tag(python=False)})
+    return tag
+
+
+def remove_old(keep: set[str]) -> None:
+    """Remove images of the lab that nothing uses any more."""
+    listed = run(podman("images", "--format={{.Repository}}:{{.Tag}}", "--filter=reference=localhost/ops-runbook-*"), check=False)
+    for tag in set(listed.stdout.split()) - keep:
+        if tag.startswith(IMAGE_NAME):
+            with contextlib.suppress(LabError):  # a container still runs from it
+                run(podman("image", "rm", tag))

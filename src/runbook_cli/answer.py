@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a command gives back, what it raises, and how both reach a person or a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+USAGE = 2
+
+
+class Answer(NamedTuple):
+    """data is what `--format json` and `--query` see; text is what a person sees; code is the exit code."""
+
+    data: Any
+    text: str
+    code: int = 0
+
+
+class CliError(Exception):
+    """What is wrong (one clause), where, what to do about it, and the exit code (2 usage, 7 refused, 1 a bug)."""
+
+    def __init__(self, what: str, where: str = "", hint: str = "", code: int = USAGE) -> None:
+        self.what, self.where, self.hint, self.code = what, where, hint, code
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text.rstrip('.')}. {self.hint}" if self.hint else text
+
+
+@dataclass
+class Output:
+    """How to print; the options fill it, so that an error raised later still knows the format."""
+
+    format: str = "table"
+    query: str | None = None
+    verbose: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        """A query picks from the JSON document, so it asks for JSON."""
+        return self.format == "json" or self.query is not None
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """A hint that names what is nearest to word, else everything that is known."""
+    import difflib
+
+    near = difflib.get_close_matches(word, known, 1, 0.6)
+    if near:
+        return f"Did you mean {near[0]}?"
+    return f"There is: {', '.join(known)}." if known else ""
+
+
+def plain(text: str) -> str:
+    """Text without control characters: what comes from hosts must not steer a person's terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def say(text: str) -> None:
+    """One line on stderr; a terminal that is gone is no reason to stop."""
+    try:
+        print(plain(text), file=sys.stderr, flush=True)  # noqa: T201
+    except OSError:
+        pass
+
+
+def compile_query(expression: str) -> Any:
+    """The compiled JMESPath expression; a malformed one is refused before anything runs."""
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return jmespath.compile(expression)
+    except JMESPathError as error:
+        reason = " ".join(str(error).split())
+        hint = "It is JMESPath over the JSON document: '[].name' for list, 'targets[].outcome' for run."
+        raise CliError(f"the query does not compile: {reason}", "--query", hint) from None
+
+
+def emit(answer: Answer, output: Output) -> int:
+    """Print the answer on stdout and return the exit code."""
+    code = answer.code
+    if not output.is_json:
+        if answer.text:
+            _write(plain(answer.text))
+        return code
+    data = answer.data
+    if output.query is not None:
+        from jmespath.exceptions import JMESPathError
+
+        try:
+            data = compile_query(output.query).search(data)
+        except JMESPathError as error:  # after a run, its code and its document must not be lost
+            say(f"--query: {' '.join(str(error).split())}. The whole document follows.")
+            code = code or USAGE
+    _write(_json(data))
+    return code
+
+
+def emit_error(error: CliError, output: Output) -> int:
+    """One line on stderr; a program that asked for JSON gets a document as well."""
+    say(f"runbook: {error}")
+    if output.is_json:
+        told = {"what": error.what, "where": error.where, "hint": error.hint}
+        _write(_json({"error": told, "exit_code": error.code}))
+    return error.code
+
+
+def _json(data: Any) -> str:
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(data, indent=2, ensure_ascii=not utf8)
+
+
+def _write(text: str) -> None:
+    print(text, flush=True)  # noqa: T201

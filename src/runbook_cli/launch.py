@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start ansible-playbook under ansible-runner, hear its events, and stop it gently.
+
+The private folder holds everything that must not be in an argument list or an environment; it is 0700 and always removed.
+Runner's own ways to cancel kill only the main process and leave its workers and ssh clients alive; see Stop.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import json
+import os
+import queue
+import shlex
+import shutil
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runbook_cli.answer import CliError
+from runbook_cli.progress import Event, consume
+from runbook_cli.stop import Stop
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that one run needs, already validated."""
+
+    root: Path
+    playbook: Path
+    inventories: list[str]
+    limit: str | None
+    extra: list[dict[str, str] | str]
+    """What -e gave, in order: {name: value} or the absolute path of a file."""
+    settings: dict[str, Any]
+    """Variables of the command itself; they win over `extra`."""
+    check: bool
+    timeout: float | None
+    become_password: str | None
+    run_id: str
+    records: Path
+    incident: str | None
+
+
+def launch(job: Job, *sinks: Any) -> str | None:
+    """Run the job, feed its events to the sinks; return None, or why it was stopped: 'timed_out' or 'interrupted'."""
+    import ansible_runner
+
+    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    stop = Stop(job.timeout)
+    listener = threading.Thread(target=consume, args=(events, *sinks), daemon=True)
+    listener.start()
+    with stop.signals(), _private_folder() as private:
+
+        def hear(event: Event) -> bool:
+            stop.see(event)
+            if event.get("event") == "playbook_on_start":
+                (private / "become_password").unlink(missing_ok=True)  # it has been read by now
+            events.put(dict(event))
+            return True  # False would drop the event's file
+
+        try:
+            ansible_runner.run(**_arguments(job, private), event_handler=hear, cancel_callback=stop.must_kill)
+        finally:
+            events.put(None)
+            listener.join()
+    return stop.reason
+
+
+@contextlib.contextmanager
+def _private_folder() -> Any:
+    folder = Path(tempfile.mkdtemp(prefix="runbook-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _arguments(job: Job, private: Path) -> dict[str, Any]:
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    binary = shutil.which("ansible-playbook", path=beside)
+    if binary is None:
+        raise CliError("ansible-playbook was not found", beside, "Install ansible-core beside runbook.", 1)
+    return {
+        "private_data_dir": str(private),
+        "project_dir": str(job.root),  # also the working folder
+        "binary": binary,
+        "cmdline": shlex.join(_command_line(job, private)),
+        "extravars": job.settings,
+        "envvars": environment(job),
+        "settings": {"pexpect_timeout": 0.5},  # how often must_kill is asked
+        "quiet": True,
+    }
+
+
+def _command_line(job: Job, private: Path) -> list[str]:
+    words = [str(job.playbook)]
+    for inventory in job.inventories:
+        words += ["-i", inventory]
+    if job.limit is not None:
+        words.append(f"--limit={job.limit}")
+    for number, item in enumerate(job.extra):
+        path = item if isinstance(item, str) else _secret(private / f"extra-{number}.json", json.dumps(item))
+        words += ["-e", f"@{path}"]
+    if job.check:
+        words.append("--check")
+    if job.become_password is not None:
+        words += ["--become-password-file", _secret(private / "become_password", job.become_password)]
+    return words
+
+
+def _secret(path: Path, text: str) -> str:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+    return str(path)
+
+
+def environment(job: Job) -> dict[str, str]:
+    """What the run gets besides the caller's own environment."""
+    theirs = os.environ.get("ANSIBLE_COLLECTIONS_PATH")
+    ours = {
+        "ANSIBLE_CONFIG": str(job.root / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(filter(None, [str(job.root / "collections"), theirs])),
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+        "ANSIBLE_HOST_KEY_CHECKING": _host_key_checking(job.root),
+        "ANSIBLE_NOCOLOR": "true",
+        "ANSIBLE_FORCE_COLOR": "false",
+        "ANSIBLE_STDOUT_CALLBACK": "",
+        "MAX_EVENT_RES": "50000000",  # above 700,000 characters runner empties a result, and the outcome with it
+        "JOB_ID": "",  # runner's callback dies of a build server's id that is not a number
+        "PROJECT_UPDATE_ID": "",
+        "OPS_RUNBOOK_RUN_ID": job.run_id,
+        "OPS_RUNBOOK_RECORDS": str(job.records),
+    }
+    return ours | ({"OPS_RUNBOOK_INCIDENT": job.incident} if job.incident else {})
+
+
+def _host_key_checking(root: Path) -> str:
+    """The caller's or the project's own choice: runner would switch the checking off where the environment is silent."""
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    config.read(root / "ansible.cfg", encoding="utf-8")
+    chosen = config.get("defaults", "host_key_checking", fallback="true")
+    return os.environ.get("ANSIBLE_HOST_KEY_CHECKING") or chosen

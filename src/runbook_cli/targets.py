@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which hosts a run would touch, decided before it touches any, by Ansible's own inventory code.
+
+Ansible takes *every* host for `--limit ""`, `","` and `":"`, and all others for `"!db1"`; here those are refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runbook_cli.answer import CliError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+REFUSED = 7
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+
+def find_inventory(root: Path, name: str) -> str:
+    """An inventory as an absolute path (from the current folder, else from the project), or a host list as it is."""
+    if "," in name:
+        return name
+    for base in (Path.cwd(), root):
+        path = base / Path(name).expanduser()
+        if name and path.exists():
+            return str(path.resolve())
+    raise CliError(
+        "no such inventory", name or "''", "Give the path of a file or folder, or host names with a comma: -i db1,"
+    )
+
+
+def resolve(
+    root: Path, playbook: Path, inventories: list[str], limit: str | None, given: list[dict[str, Any] | str]
+) -> list[str]:
+    """The hosts that playbook would touch, in the inventory's order.
+
+    given is what -e holds, in order: {name: value}, or the path of a file.
+
+    Raises:
+        CliError: 2 for an inventory or variables file that does not parse and for an unknown host; 7 when no host is left.
+    """
+    # What Ansible reads when it is imported must be the project's, and half an inventory is none.
+    os.environ["ANSIBLE_CONFIG"] = str(root / "ansible.cfg")
+    os.environ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "true"
+    from ansible.parsing.dataloader import DataLoader
+
+    loader = DataLoader()
+    variables = _variables(loader, given)
+    manager = _load(loader, inventories)
+    tokens = _tokens(limit)
+    if limit is not None:
+        _positive(limit, tokens)
+        manager.subset(limit)
+    with _quiet():
+        hosts = _hosts(manager, list(_patterns(loader, playbook, variables)))
+    unknown = _unknown(manager, tokens)
+    if not hosts:
+        raise CliError(
+            "no host is left: " + (f"--limit {limit} matches none" if limit else "the inventory has none"),
+            f"{playbook.stem} with {', '.join(inventories)}",
+            _hint(manager, unknown),
+            REFUSED,
+        )
+    if unknown:
+        raise CliError(f"unknown host {unknown[0]!r}", "--limit", _hint(manager, unknown))
+    return hosts
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[io.StringIO]:
+    """Ansible says on stderr what we say in one line of our own."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        yield said
+
+
+def _load(loader: Any, inventories: list[str]) -> Any:
+    from ansible.errors import AnsibleError
+    from ansible.inventory.manager import InventoryManager
+
+    with _quiet() as said:
+        try:
+            return InventoryManager(loader=loader, sources=inventories)
+        except AnsibleError as error:
+            reason, where = _parse_reason(said.getvalue()) or (str(error), "")
+    raise CliError(
+        f"the inventory does not parse: {reason}",
+        where or ", ".join(inventories),
+        "See 'ansible-inventory -i PATH --graph'.",
+    )
+
+
+def _parse_reason(said: str) -> tuple[str, str] | None:
+    """(reason, where) from the first warning of a plugin that tried; later ones tried another format."""
+    first = re.search(r"Failed to parse inventory with '?[\w.]+'? plugin: (.+)", said)
+    where = re.search(r"^Origin: (\S+:\d+:\d+)", said, re.MULTILINE)
+    return (first[1].strip(), where[1] if where else "") if first else None
+
+
+def _variables(loader: Any, given: Iterable[dict[str, Any] | str]) -> dict[str, Any]:
+    """All variables of -e, for patterns that use them; a file that needs a vault password is left to the run."""
+    from ansible.errors import AnsibleError, AnsibleParserError
+
+    found: dict[str, Any] = {}
+    for item in given:
+        content: Any = item
+        if isinstance(item, str):
+            try:
+                content = loader.load_from_file(item, cache="none") or {}
+            except AnsibleParserError as error:
+                raise CliError(f"does not parse: {' '.join(str(error).split())}", item, "Write it as YAML.") from None
+            except AnsibleError:
+                content = {}
+        if not isinstance(content, dict):
+            raise CliError("is not a mapping of variables", str(item), "Write NAME: VALUE lines.")
+        found.update(content)
+    return found
+
+
+def _patterns(loader: Any, playbook: Path, variables: dict[str, Any]) -> Iterator[Any]:
+    """The `hosts` of every play, with templates filled in, through import_playbook."""
+    from ansible.template import Templar
+
+    templar = Templar(loader=loader, variables=variables)
+    for play in loader.load_from_file(str(playbook), cache="none", trusted_as_template=True) or []:
+        for key in ("import_playbook", "ansible.builtin.import_playbook"):
+            if key in play:
+                yield from _patterns(loader, playbook.parent / str(play[key]), variables)
+        if "hosts" in play:
+            yield templar.template(play["hosts"])
+
+
+def _hosts(manager: Any, patterns: list[Any]) -> list[str]:
+    """Hosts of all plays; a play on the controller counts only when there is no other."""
+    remote = [pattern for pattern in patterns if pattern not in _LOCAL] or patterns
+    return list(dict.fromkeys(str(host) for pattern in remote for host in manager.list_hosts(pattern)))
+
+
+def _tokens(limit: str | None) -> list[str]:
+    from ansible.inventory.manager import split_host_pattern
+
+    tokens: list[str] = []
+    for token in split_host_pattern(limit or ""):
+        tokens += _from_file(token[1:]) if token.startswith("@") else [token]
+    return tokens
+
+
+def _from_file(name: str) -> list[str]:
+    try:
+        lines = Path(name).expanduser().read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise CliError(f"cannot be read: {error.strerror}", f"--limit @{name}", "Write one host a line.") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _positive(limit: str, tokens: list[str]) -> None:
+    if not any(token[0] not in "!&" for token in tokens):
+        what = f"--limit {limit!r} names no host, and Ansible would take every other one for it"
+        raise CliError(what, hint="Name the hosts or groups that are meant; 'all' if it is all of them.", code=REFUSED)
+
+
+def _unknown(manager: Any, tokens: list[str]) -> list[str]:
+    """Tokens that match nothing; a misspelt exclusion counts, because it would let its host in."""
+    names = (token.lstrip("!&") for token in tokens)
+    return [name for name in names if not _known(manager, name)]
+
+
+def _known(manager: Any, name: str) -> bool:
+    from ansible.errors import AnsibleError
+    from ansible.inventory.manager import split_host_pattern
+
+    if split_host_pattern(name) != [name]:  # "a:b" beside a comma: Ansible looks for a host of that name
+        return False
+    try:
+        with _quiet():
+            return bool(manager.get_hosts(name, ignore_limits=True))
+    except (AnsibleError, re.error):
+        return False
+
+
+def _hint(manager: Any, unknown: list[str]) -> str:
+    known = sorted({*manager.hosts, *(name for name in manager.groups if name != "ungrouped")})
+    if unknown and len(known) <= 30:
+        return did_you_mean(unknown[0], known)
+    return "See 'ansible-inventory -i PATH --graph' for the hosts that there are."

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documents as text for people. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from runbook_cli.project import FIELDS
+
+Document = dict[str, Any]
+
+
+def columns(rows: list[list[str]], indent: str = "") -> str:
+    """Rows with aligned columns, two blanks apart; the last one is not padded."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def list_text(found: list[Document]) -> str:
+    """`runbook list`: a block for each playbook."""
+    return "\n\n".join(_header(playbook) for playbook in found) or "This project has no playbooks."
+
+
+def _header(playbook: Document) -> str:
+    fields = [[field.replace("_", " "), playbook[field]] for field in FIELDS[1:] if playbook[field]]
+    title = f"{playbook['name']}: {playbook['title']}" if playbook["title"] else playbook["name"]
+    return "\n".join([title, *([columns(fields, "  ")] if fields else [])])
+
+
+def show_text(document: Document) -> str:
+    """`runbook show`."""
+    parts = [_header(document)]
+    parts += [
+        f"Causes of {pack['service']}, in the order in which they are tried\n{_causes(pack['causes'])}"
+        for pack in document["packs"]
+    ]
+    if document["variables"]:
+        parts.append("Variables\n" + "\n".join(_variable(variable) for variable in document["variables"]))
+    parts.append(f"Command\n  {document['command']}")
+    return "\n\n".join(parts)
+
+
+def _causes(causes: list[Document]) -> str:
+    rows = [["CAUSE", "REMEDY", "RISK", "WHY"]]
+    for cause in causes:
+        risk = f"{cause['risk'] or '-'}{', asks' if cause['ask'] else ''}"
+        rows.append([str(cause["cause"]), str(cause["remedy"]), risk, " ".join(str(cause["why"] or "").split())])
+    return columns(rows, "  ")
+
+
+def _variable(variable: Document) -> str:
+    kind = str(variable["type"])
+    if variable["choices"]:
+        kind += ": " + " | ".join(str(choice) for choice in variable["choices"])
+    default = (
+        "required"
+        if variable["required"]
+        else f"default {variable['default']!r}"
+        if variable["default"] is not None
+        else ""
+    )
+    head = f"  {variable['name']} ({', '.join(filter(None, [kind, default]))})"
+    return "\n".join(
+        [head, textwrap.fill(variable["description"], 110, initial_indent="      ", subsequent_indent="      ")]
+    )
+
+
+def run_text(document: Document) -> str:
+    """`runbook run` and `diagnose`: what each target has to say, a table where there are several, why it was stopped."""
+    targets = document["targets"]
+    parts = ["\n".join(target["lines"]) or _line(target) for target in targets]
+    if len(targets) > 1:
+        parts.append(_summary(targets))
+    if document["stopped"]:
+        parts.append(_stopped(document))
+    return "\n\n".join(parts)
+
+
+def _line(target: Document) -> str:
+    task = f" (task {target['task']!r})" if target["task"] else ""
+    told = (target["message"] or "no details").rstrip(".")
+    return " ".join(filter(None, [f"{target['target']}: {target['outcome']}: {told}{task}.", target["hint"]]))
+
+
+def _summary(targets: list[Document]) -> str:
+    rows = [["TARGET", "OUTCOME", "EXIT", "CAUSE", "REMEDY", "SECONDS"]]
+    for target in targets:
+        summary = target["summary"]
+        seconds = summary.get("seconds")
+        spent = (
+            sum(value for value in seconds.values() if isinstance(value, int | float))
+            if isinstance(seconds, dict)
+            else None
+        )
+        rows.append(
+            [
+                target["target"],
+                target["outcome"],
+                str(target["exit_code"]),
+                str(summary.get("cause") or "-"),
+                str(summary.get("remedy") or "-"),
+                "-" if spent is None else f"{spent:.1f}",
+            ]
+        )
+    return columns(rows)
+
+
+def _stopped(document: Document) -> str:
+    return (
+        f"Run {document['run_id']} was stopped after {document['seconds']:.1f} s ({document['stopped'].replace('_', ' ')}). What "
+        f"had begun on a target ends by its own deadline; its lease expires by itself. Records: {document['records']}"
+    )

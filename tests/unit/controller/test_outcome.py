@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run came to, its exit code, and the ten lines that a person reads."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.ops.runbook.plugins.plugin_utils import outcome
+
+CAUSE = {"cause": "killed", "why": "It was killed.", "remedy": "start_service", "next_step": "look at {target}"}
+CURED = {"chosen": CAUSE, "remedy": "start_service", "failed": "", "refused": False, "stable": True, "stable_seconds": 3.0}
+REFUSAL = {"rule": "ask", "reason": "a person may have done this", "next_step": "run again with --approve start_service"}
+
+
+def document(status: str) -> dict:
+    return {"status": status, "checks": {"unit": {"status": status, "summary": "mongod.service failed"},
+                                         "dns": {"status": "ok", "summary": "fine"}}}  # fmt: skip
+
+
+def facts(**changes: object) -> dict:
+    return {
+        "target": "db1/mongodb", "run": "R", "first": document("critical"), "final": document("critical"), "act": True,
+        "check_mode": False, "error": "", "lease_refused": "", "recovered": False, "history": [], "guard": None,
+        "diagnosis": {"chosen": CAUSE, "unexplained": []}, "changes": [], "undo": [], "evidence": None,
+        "seconds": {"detect": 0.25}, **changes,
+    }  # fmt: skip
+
+
+NONE = {"chosen": None, "unexplained": ["unit"]}
+ALLOWED = {"allowed": True, "refusals": []}
+REFUSED = {"allowed": False, "refusals": [REFUSAL]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "code"),
+    [
+        ({"first": document("ok"), "diagnosis": None}, "healthy", 0),
+        ({"first": document("warning"), "diagnosis": None}, "healthy", 0),
+        ({"first": document("unknown"), "diagnosis": None}, "escalated", 8),
+        ({"error": "a task broke"}, "failed", 5),
+        ({"lease_refused": "held by run X"}, "refused", 7),
+        ({"recovered": True, "diagnosis": None}, "recovered", 0),
+        ({"history": [CURED], "guard": ALLOWED}, "remedied", 0),
+        ({"diagnosis": NONE}, "escalated", 8),
+        ({"diagnosis": NONE, "act": False}, "escalated", 8),
+        ({"act": False}, "predicted", 3),
+        ({"check_mode": True, "guard": ALLOWED}, "predicted", 3),
+        ({"check_mode": True, "guard": REFUSED}, "refused", 7),
+        ({"guard": REFUSED}, "refused", 7),
+        ({"diagnosis": {"chosen": {**CAUSE, "remedy": "escalate"}, "unexplained": []}, "guard": REFUSED}, "escalated", 8),
+        ({"history": [{**CURED, "stable": False, "failed": "start failed"}], "diagnosis": NONE}, "failed", 5),
+        ({"history": [{**CURED, "stable": False, "failed": "budget", "refused": True}], "diagnosis": NONE}, "refused", 7),
+        ({"history": [{**CURED, "stable": False}], "diagnosis": NONE}, "unverified", 6),
+        ({"history": [{**CURED, "stable": False}], "guard": ALLOWED}, "unverified", 6),
+        ({"history": [{**CURED, "stable": False}], "guard": REFUSED}, "refused", 7),
+    ],
+)
+def test_outcome_and_code(changes: dict, expected: str, code: int) -> None:
+    said = outcome.conclude(facts(**changes))
+    assert said["outcome"] == expected
+    assert said["summary"]["exit_code"] == code
+    assert len(said["lines"]) == 10
+    assert said["lines"][0] == f"db1/mongodb {expected.upper()} in 0.2 s"
+
+
+def line(said: dict, label: str) -> str:
+    return next(text[len(label) :].strip() for text in said["lines"] if text.startswith(label))
+
+
+def test_a_cure_says_what_it_did() -> None:
+    said = outcome.conclude(
+        facts(
+            history=[CURED], final=document("ok"), evidence="/e", seconds={"detect": 0.2, "act": 1.0},
+            changes=[{"object": "mongod.service", "before": "failed", "after": "active"}],
+            undo=[{"kind": "none", "reason": "a start is not undone"}],
+        )  # fmt: skip
+    )
+    assert line(said, "failing") == "unit: mongod.service failed"
+    assert line(said, "cause") == "killed: It was killed."
+    assert line(said, "remedy") == "start_service (cured)"
+    assert line(said, "changed") == "mongod.service: failed -> active"
+    assert line(said, "proof") == "2 of 2 checks ok, stable for 3.0 s"
+    assert line(said, "time") == "detect 0.2 s, act 1.0 s"
+    assert line(said, "undo") == "none (a start is not undone)"
+    assert line(said, "evidence") == "/e"
+    assert line(said, "next step") == "none"
+
+
+def test_a_refusal_says_why_and_what_next() -> None:
+    said = outcome.conclude(facts(guard=REFUSED))
+    assert line(said, "remedy") == "refused by ask: a person may have done this"
+    assert line(said, "changed") == "nothing"
+    assert line(said, "undo") == "nothing to undo"
+    assert line(said, "next step") == "run again with --approve start_service"
+
+
+def test_an_unexplained_fault_names_its_checks() -> None:
+    said = outcome.conclude(facts(diagnosis=NONE, evidence="/e"))
+    assert line(said, "cause") == "not known; no cause explains unit"
+    assert line(said, "next step") == "read the evidence: /e"
+
+
+def test_what_could_not_be_told_is_named() -> None:
+    said = outcome.conclude(facts(first=document("unknown"), final=document("unknown"), diagnosis=None))
+    assert "unit could not be determined" in line(said, "next step")
+    assert line(said, "cause") == "not known"
+
+
+def test_a_prediction_says_would() -> None:
+    changes = [{"object": f"o{n}", "before": 1, "after": 2} for n in range(8)]
+    said = outcome.conclude(facts(check_mode=True, guard=ALLOWED, changes=changes))
+    assert line(said, "remedy") == "would be start_service"
+    assert line(said, "changed").startswith("would change o0: 1 -> 2; ")
+    assert line(said, "changed").endswith("; and 2 more")
+    assert line(said, "next step") == "run again without --check"
+    assert "remediate_act=false" in line(outcome.conclude(facts(act=False)), "next step")
+
+
+def test_next_steps_of_the_other_outcomes() -> None:
+    escalated = facts(diagnosis={"chosen": {**CAUSE, "remedy": "escalate"}, "unexplained": []})
+    assert line(outcome.conclude(escalated), "next step") == "look at db1/mongodb"
+    assert "Wait for the other run" in line(outcome.conclude(facts(lease_refused="held")), "next step")
+    assert "by hand" in line(outcome.conclude(facts(diagnosis=NONE)), "next step")
+
+
+def test_a_refusal_by_a_module_is_the_reason() -> None:
+    attempt = {**CURED, "stable": False, "failed": "the restart budget is used up", "refused": True}
+    said = outcome.conclude(facts(history=[attempt], diagnosis=NONE))
+    assert said["summary"]["refusals"][0]["reason"] == "the restart budget is used up"
+    assert said["summary"]["cause"] == "killed"
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 4], 4), ([4, 7], 7), ([7, 8], 8), ([8, 6], 6), ([6, 5], 5), ([5, 1], 1), ([99], 1)],
+)
+def test_the_gravest_wins(codes: list[int], expected: int) -> None:
+    assert outcome.gravest(codes) == expected
+
+
+@pytest.mark.parametrize(
+    ("problem", "access", "step"),
+    [
+        ("Missing sudo password", True, "-K"),
+        ("Incorrect sudo password", True, "right sudo password"),
+        ("viewer is not in the sudoers file.", True, "ansible_become: false"),
+        ("/usr/bin/python3 cannot be run on the target. set ansible_python_interpreter.", True, "install python3"),
+        ("Failed to connect to the host via ssh", False, "ansible.builtin.ping db1"),
+    ],
+)
+def test_what_is_about_getting_in(problem: str, access: bool, step: str) -> None:
+    assert outcome.is_access_problem(problem) is access
+    assert step in outcome.access_step("db1", problem)
