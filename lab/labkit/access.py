@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from .machine import STATE, run
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 KEY = STATE / "id_ed25519"
 KNOWN_HOSTS = STATE / "known_hosts"
+_writing = threading.Lock()
 
 
 def prepare_state() -> None:
@@ -28,13 +30,16 @@ def public_key() -> str:
     return KEY.with_suffix(".pub").read_text().strip()
 
 
+def known() -> dict[str, str]:
+    """The noted host keys by address; a host is noted when it is ready."""
+    return dict(line.split(" ", 1) for line in KNOWN_HOSTS.read_text().splitlines()) if KNOWN_HOSTS.exists() else {}
+
+
 def remember(host_keys: dict[str, str]) -> None:
-    """Note the host key of each address; an empty key forgets the address. Told by the container itself, not by the network."""
-    known = dict(line.split(" ", 1) for line in KNOWN_HOSTS.read_text().splitlines()) if KNOWN_HOSTS.exists() else {}
-    wanted = {**known, **{address: " ".join(key.split()[:2]) for address, key in host_keys.items()}}
-    wanted = {address: key for address, key in wanted.items() if key}
-    if wanted != known:
-        replace(KNOWN_HOSTS, "".join(f"{address} {key}\n" for address, key in sorted(wanted.items())))
+    """Note the host key of each address; an empty key forgets the address. The container tells it, not the network."""
+    with _writing:
+        wanted = known() | {address: " ".join(key.split()[:2]) for address, key in host_keys.items()}
+        replace(KNOWN_HOSTS, "".join(f"{address} {key}\n" for address, key in sorted(wanted.items()) if key))
 
 
 def replace(path: Path, text: str) -> None:
@@ -46,6 +51,11 @@ def replace(path: Path, text: str) -> None:
 
 
 def ssh_command(user: str, address: str) -> list[str]:
-    """ssh to a lab host, as the inventory does it."""
-    options = [f"UserKnownHostsFile={KNOWN_HOSTS}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "ConnectTimeout=5"]
-    return ["ssh", "-i", str(KEY), *(part for option in options for part in ("-o", option)), f"{user}@{address}"]
+    """The command that logs in to a lab host as the inventory does it."""
+    options = (
+        f"UserKnownHostsFile={KNOWN_HOSTS}",
+        "StrictHostKeyChecking=yes",
+        "IdentitiesOnly=yes",
+        "ConnectTimeout=5",
+    )
+    return ["ssh", "-i", str(KEY), *(f"-o{option}" for option in options), f"{user}@{address}"]

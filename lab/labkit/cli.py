@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     names = sorted(hosts.HOSTS)
-    top = argparse.ArgumentParser(prog="lab", description="Hosts one may break: systemd in containers, reached over ssh.")
+    top = argparse.ArgumentParser(prog="lab", description="Hosts one may break: systemd in containers, over ssh.")
     commands = top.add_subparsers(dest="command", required=True)
     command = commands.add_parser("up", help="start hosts (default: db1 db2 db3) and wait until they are ready")
     command.add_argument("hosts", nargs="*", metavar="HOST", help=", ".join(names))
@@ -62,7 +62,9 @@ def alone() -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise LabError("another lab command has not ended", str(STATE / "lock"), "end it and try again") from None
+                    raise LabError(
+                        "another lab command has not ended", str(STATE / "lock"), "end it and try again"
+                    ) from None
                 time.sleep(0.2)
         yield
 
@@ -77,7 +79,8 @@ def up(arguments: argparse.Namespace) -> int:
     with alone():
         took = hosts.up(wanted)
     new = [f"{host} {seconds:.1f} s" for host, seconds in took.items() if seconds]
-    say(f"lab: {', '.join(wanted)} ready in {time.monotonic() - started:.1f} s ({', '.join(new) or 'they ran already'})")
+    whole = time.monotonic() - started
+    say(f"lab: {', '.join(wanted)} ready in {whole:.1f} s ({', '.join(new) or 'they ran already'})")
     return 0
 
 
@@ -105,8 +108,9 @@ def shell(arguments: argparse.Namespace) -> int:
 
 def status(_: argparse.Namespace) -> int:
     """Print a line per host; 0 when the three hosts of `lab up` run with all their units, else 1."""
-    rows = hosts.status()
-    for row in rows:
-        sys.stdout.write("{host:6} {address:14} ssh as {user:7} {state:8} {units}\n".format(**row).rstrip() + "\n")
-    well = {row["host"] for row in rows if row["state"] == "running" and not row["units"]}
+    well = set()
+    for name, host, state, inactive in hosts.status():
+        sys.stdout.write(f"{name:6} {host.address:14} ssh as {host.user:7} {state:8} {inactive}".rstrip() + "\n")
+        if state == "running" and not inactive:
+            well.add(name)
     return 0 if well.issuperset(hosts.DEFAULT) else 1

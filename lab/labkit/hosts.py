@@ -9,10 +9,11 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import access, image, pythons
-from .machine import NAME, STATE, SUBNET, LabError, boot_options, podman, raise_inotify_limit, restore_inotify_limit, run
+from .machine import NAME, STATE, SUBNET, LabError, boot_options, podman, run
+from .machine import raise_inotify_limit, restore_inotify_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
 SECONDS_TO_BOOT = 90
 UNITS = ("ssh.service", "mongod.service", "simplers-writer.service")
@@ -50,7 +51,7 @@ def container(host: str) -> str:
     return f"{NAME}-{host}"
 
 
-def together(action: Callable[[str], Any], hosts: Iterable[str]) -> dict[str, Any]:
+def together(action: Callable[[str], Any], hosts: Sequence[str]) -> dict[str, Any]:
     """Do something for all hosts side by side; the first failure is raised when all are through."""
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         waiting = {host: pool.submit(action, host) for host in hosts}
@@ -60,16 +61,19 @@ def together(action: Callable[[str], Any], hosts: Iterable[str]) -> dict[str, An
 def existing() -> dict[str, dict[str, str]]:
     """The lab's containers by host: state, and the image they came from."""
     listed = run(podman("ps", "--all", "--format=json", f"--filter=name=^{NAME}-")).stdout
-    found = {entry["Names"][0]: {"state": entry["State"], "image": entry["Image"]} for entry in json.loads(listed or "[]")}
-    return {host: found[container(host)] for host in HOSTS if container(host) in found}
+    found = {entry["Names"][0]: entry for entry in json.loads(listed or "[]")}
+    there = {host: found[container(host)] for host in HOSTS if container(host) in found}
+    return {host: {"state": entry["State"], "image": entry["Image"]} for host, entry in there.items()}
 
 
 def up(wanted: list[str]) -> dict[str, float]:
     """Make these hosts run and be ready; returns the seconds that each one took (0 for those that ran already)."""
     started = time.monotonic()
-    tags = {host: image.ensure(python=HOSTS[host].python != "none") for host in wanted}
-    there = existing()
-    missing = [host for host in wanted if there.get(host) != {"state": "running", "image": tags[host]}]
+    images = {python: image.ensure(python) for python in {HOSTS[host].python != "none" for host in wanted}}
+    tags = {host: images[HOSTS[host].python != "none"] for host in wanted}
+    there, ready = existing(), access.known()
+    right = {host for host in wanted if there.get(host) == {"state": "running", "image": tags[host]}}
+    missing = [host for host in wanted if host not in right or HOSTS[host].address not in ready]
     if not missing:
         return dict.fromkeys(wanted, 0.0)
     raise_inotify_limit(len(set(there) | set(wanted)))
@@ -77,50 +81,56 @@ def up(wanted: list[str]) -> dict[str, float]:
     ensure_network()
     key = access.public_key()
     took = together(lambda host: start(host, tags[host], key, started), missing)
-    access.remember({HOSTS[host].address: key for host, (key, _) in took.items()})
-    return {host: took[host][1] if host in took else 0.0 for host in wanted}
+    return {host: took.get(host, 0.0) for host in wanted}
 
 
 def ensure_network() -> None:
-    """A network of the lab's own: its addresses are fixed, and no other container is in reach of hosts with well-known passwords."""
+    """A network of the lab's own, with fixed addresses."""
     if run(podman("network", "exists", NAME), check=False).returncode:
         run(podman("network", "create", "--disable-dns", f"--subnet={SUBNET}.0/24", NAME))
 
 
-def start(host: str, tag: str, public_key: str, since: float) -> tuple[str, float]:
-    """Boot one host and wait until it is ready; returns its host key and the seconds since `since`."""
+def start(host: str, tag: str, public_key: str, since: float) -> float:
+    """Boot one host and wait until it is ready; returns the seconds since `since`."""
     name, spec = container(host), HOSTS[host]
     names = [f"--add-host={other}:{entry.address}" for other, entry in HOSTS.items() if other != host]
     identity = [f"--name={name}", f"--hostname={host}", f"--network={NAME}", f"--ip={spec.address}", *names]
     key = f"--env=LAB_AUTHORIZED_KEY={public_key}"
     run(podman("run", "--detach", *identity, *boot_options(), key, *lent_python(spec.python), tag, "/sbin/init"))
-    return wait_until_ready(host), time.monotonic() - since
+    access.remember({spec.address: wait_until_ready(host)})
+    return time.monotonic() - since
 
 
 def lent_python(version: str) -> list[str]:
-    """The option that lends an interpreter to a host."""
+    """The options that lend an interpreter to a host: a build with a shared library finds it only at the place of its installation."""
     if version in ("", "none"):
         return []
-    return [f"--volume={pythons.prefix(version)}:/opt/python{version}:ro"]
+    prefix = pythons.prefix(version)
+    return [f"--volume={prefix}:{place}:ro" for place in (f"/opt/python{version}", prefix)]
+
+
+def units(host: str) -> tuple[str, ...]:
+    """The units that must be active; the database's need Python."""
+    return UNITS[:1] if HOSTS[host].python == "none" else UNITS
 
 
 def wait_until_ready(host: str) -> str:
     """Wait until the host has booted and its units are active; returns its public host key."""
     spec = HOSTS[host]
-    units = UNITS[:1] if spec.python == "none" else UNITS
-    argv = podman("exec", container(host), "/usr/local/lib/lab/wait-up", str(SECONDS_TO_BOOT), *units)
+    argv = podman("exec", container(host), "/usr/local/lib/lab/wait-up", str(SECONDS_TO_BOOT), *units(host))
     done = run(argv, timeout=SECONDS_TO_BOOT + 15, check=False)
     if done.returncode:
-        hint = f"lab/lab reset {host}; if it happens again, look into the journal with: podman exec {container(host)} journalctl"
-        raise LabError(f"not ready after {SECONDS_TO_BOOT} s\n{done.stderr.strip()}\n", host, hint)
+        hint = f"lab/lab reset {host}; if that does not help: podman exec {container(host)} journalctl"
+        raise LabError(f"not ready within {SECONDS_TO_BOOT} s\n{done.stderr.strip()}\n", host, hint)
     if spec.python not in ("", "none"):
         interpreter = f"/opt/python{spec.python}/bin/python{spec.python}"
         run(podman("exec", container(host), interpreter, "-c", "import json, socket, ssl, subprocess"))
     return done.stdout.strip()
 
 
-def remove(hosts: Iterable[str]) -> None:
+def remove(hosts: Sequence[str]) -> None:
     """Remove containers at once: nothing in them is meant to last."""
+    access.remember({HOSTS[host].address: "" for host in hosts})
     together(lambda host: run(podman("rm", "--force", "--time=0", container(host))), hosts)
 
 
@@ -130,25 +140,21 @@ def down() -> list[str]:
     remove(there)
     run(podman("network", "rm", "--force", NAME), check=False)
     restore_inotify_limit()
-    access.remember({HOSTS[host].address: "" for host in there})
     return there
 
 
-def status() -> list[dict[str, str]]:
-    """One row per host: host, address, user, state (of the container), units (those that are not active)."""
+def status() -> list[tuple[str, Host, str, str]]:
+    """One row per host: its name, the host, the state of its container, and the units that are not active."""
     there = existing()
     running = [host for host, entry in there.items() if entry["state"] == "running"]
     inactive = together(inactive_units, running)
-    return [
-        {"host": host, "address": HOSTS[host].address, "user": HOSTS[host].user, "state": there[host]["state"], "units": inactive.get(host, "")}
-        for host in there
-    ]
+    return [(host, HOSTS[host], entry["state"], inactive.get(host, "")) for host, entry in there.items()]
 
 
 def inactive_units(host: str) -> str:
     """The units of a host that are not active, as text."""
-    done = run(podman("exec", container(host), "systemctl", "is-active", *UNITS), check=False, timeout=20)
-    states = dict(zip(UNITS, done.stdout.split(), strict=False))
+    done = run(podman("exec", container(host), "systemctl", "is-active", *units(host)), check=False, timeout=20)
+    states = dict(zip(units(host), done.stdout.split(), strict=False))
     return ", ".join(f"{unit} {state}" for unit, state in states.items() if state != "active")
 
 

@@ -110,8 +110,8 @@ def make_base(tag: str) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         archive, listing = Path(folder, "base.tar"), Path(folder, "debian.list")
         listing.write_text(sources)
-        argv = ["mmdebstrap", "--variant=minbase", "--mode=root", "--include=" + ",".join(names), *lean, suite, str(archive), str(listing)]
-        run(as_root(*argv), timeout=600)
+        options = ["--variant=minbase", "--mode=root", "--include=" + ",".join(names), *lean]
+        run(as_root("mmdebstrap", *options, suite, str(archive), str(listing)), timeout=600)
         run(podman("import", "--quiet", str(archive), tag), timeout=120)
         run(as_root("rm", "-f", str(archive)))
 
@@ -123,7 +123,7 @@ def debian_sources() -> tuple[str, str]:
     fields = [row.split("|") for row in rows if row.startswith("Debian|main|")]
     suites = sorted({field[2] for field in fields if "-" not in field[2]})
     if not suites:
-        raise LabError("apt has no lists of a Debian release", "/etc/apt/sources.list*", "apt-get update, or LAB_BASE=registry")
+        raise LabError("apt knows no Debian release", "/etc/apt/sources.list*", "apt-get update, or LAB_BASE=registry")
     suite = suites[0]
     lines = {f"deb {uri} {release} main" for _, _, name, uri, release in fields if name.split("-")[0] == suite}
     return suite, "\n".join(sorted(lines)) + "\n"
@@ -134,7 +134,8 @@ def pull_base(tag: str) -> None:
     try:
         run(podman("pull", "--quiet", REGISTRY_IMAGE), timeout=180)
     except LabError as error:
-        raise LabError(f"no base image: {error}", REGISTRY_IMAGE, "on Debian: LAB_BASE=mmdebstrap; else see podman's registries") from None
+        hint = "on Debian LAB_BASE=mmdebstrap, else look at podman's registries.conf"
+        raise LabError(f"no base image: {error}", REGISTRY_IMAGE, hint) from None
     run(podman("tag", REGISTRY_IMAGE, tag))
 
 
@@ -146,9 +147,10 @@ def server_files() -> list[Path]:
         folder.mkdir(parents=True)
         run(["env", f"--chdir={folder}", "apt-get", "download", "-q", *MONGODB_PACKAGES], timeout=600)
         return [*folder.glob("*.deb"), LAB / "mongodb" / "genuine" / "mongod.service"]
-    done = subprocess.run([LAB / "mongodb" / "install.sh"], stdout=subprocess.PIPE, text=True, timeout=3600, check=False)
+    script = str(LAB / "mongodb" / "install.sh")  # its progress may be seen: a build takes minutes
+    done = subprocess.run([script], stdout=subprocess.PIPE, text=True, timeout=3600, check=False)
     if done.returncode:
-        raise LabError("the database server could not be built", "lab/mongodb/install.sh", "see the lines above")
+        raise LabError("the database server could not be built", script, "see the lines above")
     return [*Path(done.stdout.strip()).iterdir(), LAB / "mongodb" / "ferretdb" / "mongod.service"]
 
 
@@ -170,14 +172,13 @@ def build(tag: str, containerfile: str | None = None, folder: Path | None = None
     source = ["--file=-"] if containerfile else [f"--build-arg=BASE={base}", str(folder)]
     options = ["--quiet", "--isolation=chroot", "--network=host", "--layers=false", "--tag=" + tag]
     run(podman("build", *options, *source), timeout=900, stdin=containerfile)
-    remove_old(keep={tag, base, image_tag(), image_tag(python=False)})
+    remove_old(keep={base_tag(), image_tag(), image_tag(python=False)})
     return tag
 
 
 def remove_old(keep: set[str]) -> None:
     """Remove images of the lab that nothing uses any more."""
-    listed = run(podman("images", "--format={{.Repository}}:{{.Tag}}", "--filter=reference=localhost/ops-runbook-*"), check=False)
-    for tag in set(listed.stdout.split()) - keep:
-        if tag.startswith(IMAGE_NAME):
-            with contextlib.suppress(LabError):  # a container still runs from it
-                run(podman("image", "rm", tag))
+    listed = run(podman("images", "--format={{.Repository}}:{{.Tag}}"), check=False).stdout.split()
+    for tag in {tag for tag in listed if tag.startswith((IMAGE_NAME, BASE_NAME))} - keep:
+        with contextlib.suppress(LabError):  # a container still runs from it
+            run(podman("image", "rm", tag))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Done = subprocess.CompletedProcess[str]
+
 NAME = os.environ.get("LAB_NAME", "ops-runbook")
 SUBNET = os.environ.get("LAB_SUBNET", "10.213.57")
 LAB = Path(__file__).resolve().parent.parent
@@ -36,26 +38,32 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def run(argv: Sequence[str], timeout: float = 60, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(argv: Sequence[str], timeout: float = 60, stdin: str | None = None, check: bool = True) -> Done:
     """Run a command and take its output; LabError when it fails (unless check is false) or does not end in time."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, input=stdin, check=False)
     except FileNotFoundError:
         raise LabError(f"{argv[0]} is not installed", "this machine", "make setup") from None
     except subprocess.TimeoutExpired:
-        raise LabError(f"no end after {timeout:.0f} s", " ".join(argv)[:200], "see what the machine is busy with, try again") from None
+        raise LabError(
+            f"no end after {timeout:.0f} s", " ".join(argv)[:200], "try again when the machine is less busy"
+        ) from None
     if check and done.returncode:
-        reason = (done.stderr or done.stdout).strip()
-        raise LabError(f"exit code {done.returncode}: {reason[-1500:]}", " ".join(argv)[:200], "see the message")
+        reason = (done.stderr or done.stdout).strip()[-1500:]
+        raise LabError(
+            reason or "it failed without a word",
+            f"{' '.join(argv)[:200]} (exit code {done.returncode})",
+            "see what it says",
+        )
     return done
 
 
 def as_root(*argv: str) -> list[str]:
-    """The same command as root: systemd in a container and loop devices need a real root, so rootless containers will not do."""
+    """The same command as root: systemd in a container and loop devices need it, so rootless containers will not do."""
     if os.geteuid() == 0:
         return list(argv)
     if not shutil.which("sudo"):
-        raise LabError("the lab needs root", f"user {os.geteuid()}, and sudo is not installed", "run it as root, or install sudo")
+        raise LabError("the lab needs root, and sudo is not installed", f"user {os.geteuid()}", "run it as root")
     return ["sudo", *argv]
 
 
@@ -72,7 +80,7 @@ def podman(*argv: str) -> list[str]:
 
 @functools.cache
 def can_raise_limits() -> bool:
-    """Whether root here has CAP_SYS_RESOURCE. Without it only runc starts containers, and only with limits below the own ones."""
+    """Whether root here has CAP_SYS_RESOURCE; without it only runc starts containers, and only with low limits."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapBnd:"):
             return bool(int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
@@ -82,10 +90,12 @@ def can_raise_limits() -> bool:
 def boot_options() -> list[str]:
     """Options of `podman run` under which systemd boots and MemoryMax= of its units is enforced.
 
-    With cgroup v1 and `--systemd=always` units could not be limited; with a private cgroup namespace instead, systemd mounts its own
-    hierarchies on a tmpfs. The two must never be combined: systemd would remount the machine's own cgroups read-only.
+    With cgroup v1 and `--systemd=always` units could not be limited; with a private cgroup namespace instead, systemd
+    mounts its own hierarchies on a tmpfs. The two together are never right: systemd would remount the machine's own
+    cgroups read-only.
     """
-    limits = [] if can_raise_limits() else ["--ulimit=nofile=1024:4096", "--ulimit=nproc=10000:10000"]
+    low = ["--ulimit=nofile=1024:4096", "--ulimit=nproc=10000:10000"]
+    limits = ["--pids-limit=8192", *(() if can_raise_limits() else low)]
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
         return ["--privileged", "--systemd=always", *limits]
     folders = ("/sys/fs/cgroup:rw,mode=755", "/run:rw,mode=755,exec", "/run/lock", "/tmp:rw,mode=1777,exec")  # noqa: S108

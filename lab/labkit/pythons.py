@@ -25,7 +25,8 @@ def prefix(version: str) -> Path:
 def usable(candidate: Path, version: str) -> bool:
     """Whether an installation is of this version and runs."""
     interpreter = candidate / "bin" / f"python{version}"
-    return interpreter.exists() and run([str(interpreter), "-c", "import json, socket, subprocess"], check=False).returncode == 0
+    argv = [str(interpreter), "-c", "import json, socket, subprocess"]
+    return interpreter.exists() and run(argv, check=False).returncode == 0
 
 
 def fetched(version: str) -> Path:

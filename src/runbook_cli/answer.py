@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a command gives back, what it raises, and how both reach a person or a program."""
+# ruff: noqa: PLC0415 - most calls need neither difflib nor jmespath
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import dataclass
@@ -52,7 +54,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
     near = difflib.get_close_matches(word, known, 1, 0.6)
     if near:
         return f"Did you mean {near[0]}?"
-    return f"There is: {', '.join(known)}." if known else ""
+    return f"Known: {', '.join(known)}." if known else ""
 
 
 def plain(text: str) -> str:
@@ -62,10 +64,8 @@ def plain(text: str) -> str:
 
 def say(text: str) -> None:
     """One line on stderr; a terminal that is gone is no reason to stop."""
-    try:
+    with contextlib.suppress(OSError):
         print(plain(text), file=sys.stderr, flush=True)  # noqa: T201
-    except OSError:
-        pass
 
 
 def compile_query(expression: str) -> Any:

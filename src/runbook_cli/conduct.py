@@ -10,7 +10,7 @@ from runbook_cli.answer import Answer, Output, say
 from runbook_cli.launch import launch
 from runbook_cli.mask import Mask, file_variables
 from runbook_cli.outcome import STOPPED, Collector, Target, gravest
-from runbook_cli.progress import Echo, Progress
+from runbook_cli.progress import echo, progress
 from runbook_cli.view import run_text
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ SCHEMA = "ops.runbook/run/1"
 def conduct(request: Request, output: Output) -> Answer:
     """Run the job, with progress on stderr unless a program listens, and return the run document.
 
-    The document: schema, run_id, playbook, mode (run | check | diagnose), incident, inventories, limit, hosts, started_at
-    (RFC 3339 UTC), seconds, records, stopped (null | timed_out | interrupted), exit_code, targets: [{host, target, outcome,
-    exit_code, lines, summary, task, message, hint}].
+    The document: schema, run_id, playbook, mode (run | check | diagnose), incident, inventories, limit, hosts,
+    started_at (RFC 3339 UTC), seconds, records, stopped (null | timed_out | interrupted), exit_code,
+    targets: [{host, target, outcome, exit_code, lines, summary, task, message, hint}].
     """
     job = request.job
     mask = Mask([file_variables(item) if isinstance(item, str) else item for item in job.extra], job.become_password)
     began, started_at = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     collector = Collector()
-    stopped = launch(job, collector, *_listeners(request, output, mask))
-    targets = collector.targets(request.hosts, request.lifecycle, job.check)
+    stopped = launch(job, [collector.feed, *_listeners(request, output, mask)])
+    targets = collector.targets(request.hosts, request.lifecycle, job.check, stopped)
     document: dict[str, Any] = mask.tree(
         {
             "schema": SCHEMA,
@@ -59,9 +59,9 @@ def _code(stopped: str | None, targets: list[Target]) -> int:
 
 def _listeners(request: Request, output: Output, mask: Mask) -> list[Any]:
     if output.verbose:
-        return [Echo(lambda text: say(mask.text(text)))]
+        return [echo(lambda text: say(mask.text(text)))]
     if output.is_json:
         return []
     hosts = request.hosts if len(request.hosts) <= 5 else [*request.hosts[:4], f"{len(request.hosts) - 4} more"]
     say(f"Run {request.job.run_id} ({request.mode}): {request.playbook.name} on {', '.join(hosts)}")
-    return [Progress(lambda text: say(mask.text(text)))]
+    return [progress(lambda text: say(mask.text(text)))]

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Start ansible-playbook under ansible-runner, hear its events, and stop it gently.
 
-The private folder holds everything that must not be in an argument list or an environment; it is 0700 and always removed.
+The private folder holds everything that must not be in an argument list or an environment; it is 0700, and it is
+always removed.
 Runner's own ways to cancel kill only the main process and leave its workers and ssh clients alive; see Stop.
 """
+# ruff: noqa: PLC0415 - what is refused before does not wait 0.4 s for ansible-runner
 
 from __future__ import annotations
 
@@ -16,14 +18,17 @@ import shlex
 import shutil
 import sys
 import tempfile
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import CliError
 from runbook_cli.progress import Event, consume
 from runbook_cli.stop import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,15 @@ class Job:
     incident: str | None
 
 
-def launch(job: Job, *sinks: Any) -> str | None:
+def launch(job: Job, sinks: Sequence[Callable[[Event], None]]) -> str | None:
     """Run the job, feed its events to the sinks; return None, or why it was stopped: 'timed_out' or 'interrupted'."""
     import ansible_runner
 
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
     stop = Stop(job.timeout)
-    listener = threading.Thread(target=consume, args=(events, *sinks), daemon=True)
-    listener.start()
-    with stop.signals(), _private_folder() as private:
+    with stop.signals(), _private_folder() as private, ThreadPoolExecutor(1) as listener:
+        # Runner calls `hear` while Ansible waits, so what takes time (a slow terminal) happens on a thread of its own.
+        heard = listener.submit(consume, events, sinks)
 
         def hear(event: Event) -> bool:
             stop.see(event)
@@ -67,12 +72,12 @@ def launch(job: Job, *sinks: Any) -> str | None:
             ansible_runner.run(**_arguments(job, private), event_handler=hear, cancel_callback=stop.must_kill)
         finally:
             events.put(None)
-            listener.join()
+        heard.result()  # a sink that failed is a bug to be told, not a run without results
     return stop.reason
 
 
 @contextlib.contextmanager
-def _private_folder() -> Any:
+def _private_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="runbook-"))
     try:
         yield folder
@@ -114,8 +119,8 @@ def _command_line(job: Job, private: Path) -> list[str]:
 
 
 def _secret(path: Path, text: str) -> str:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(text)
+    path.touch(0o600, exist_ok=False)
+    path.write_text(text, encoding="utf-8")
     return str(path)
 
 
@@ -140,7 +145,7 @@ def environment(job: Job) -> dict[str, str]:
 
 
 def _host_key_checking(root: Path) -> str:
-    """The caller's or the project's own choice: runner would switch the checking off where the environment is silent."""
+    """The caller's or the project's choice: runner would switch the checking off where the environment is silent."""
     config = configparser.ConfigParser(interpolation=None, strict=False)
     config.read(root / "ansible.cfg", encoding="utf-8")
     chosen = config.get("defaults", "host_key_checking", fallback="true")

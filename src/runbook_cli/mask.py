@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import CliError
+from runbook_cli.pack import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ _IN_URL = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 
 
 class Mask:
-    """Replaces known secrets in texts. Values of fewer than four characters are left: hiding them would garble every text."""
+    """Replaces known secrets in texts; not those of fewer than four characters: that would garble every text."""
 
     def __init__(self, given: list[Any], password: str | None) -> None:
         found = set(_secrets(given, False)) | ({password} if password else set())
@@ -56,8 +57,6 @@ def _secrets(node: Any, secret: bool) -> Iterator[str]:
 
 def file_variables(path: str) -> Any:
     """What a variables file holds in plain; nothing for one that does not parse or is encrypted."""
-    from runbook_cli.pack import read_yaml
-
     with contextlib.suppress(CliError):
         return read_yaml(Path(path))
     return None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From Ansible's events to the outcome of each target and the exit code of the run (docs/design.md, "The lifecycle").
 
-Ansible's own exit code is never looked at: it is 4 for an unreachable host and for a playbook that does not parse alike.
+Ansible's own exit code is never looked at: it is 4 both for an unreachable host and for a playbook that does not parse.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ CODES = {
 GRAVITY = (1, 5, 6, 8, 7, 4, 3, 0)
 STOPPED = {"timed_out": 124, "interrupted": 130}
 
+_NO_PYTHON = (
+    "no usable Python on the host",
+    "Install python3 there, or set ansible_python_interpreter to one that runs.",
+)
 # What Ansible reports as a failed task, but means that the host could not be used: it counts as unreachable.
 _NO_ACCESS = (
     (
@@ -45,12 +49,9 @@ _NO_ACCESS = (
         "this login may not use sudo",
         "Allow it in sudoers, or use another login (ansible_user).",
     ),
-    (
-        r"module interpreter .* was not found|cannot be run on the target|No Python was found|Python 3\.\d+ or newer is needed"
-        r"|requires a minimum of Python|No start of json char found(.|\n)*exit code 12[67]",
-        "no usable Python on the host",
-        "Install python3 there, or set ansible_python_interpreter to one that runs.",
-    ),
+    (r"module interpreter .* was not found|cannot be run on the target|No Python was found", *_NO_PYTHON),
+    (r"Python 3\.\d+ or newer is needed|requires a minimum of Python", *_NO_PYTHON),
+    (r"No start of json char found(.|\n)*exit code 12[67]", *_NO_PYTHON),
 )
 
 
@@ -128,38 +129,36 @@ class Collector:
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
             self._trouble[host] = _failed(host, data.get("task"), result)
 
-    def targets(self, hosts: list[str], lifecycle: bool, check: bool) -> list[Target]:
+    def targets(self, hosts: list[str], lifecycle: bool, check: bool, stopped: str | None = None) -> list[Target]:
         """One entry a target, in the order of hosts.
 
         lifecycle: each host must end in an outcome, so one that ran to the end without any is a bug.
+        stopped: why the run was stopped, if it was.
         """
         found = []
         for host in dict.fromkeys([*hosts, *(key[0] for key in self._ended), *self._trouble]):
             mine = [target for key, target in self._ended.items() if key[0] == host]
             if self._is_bad(host) and host in self._trouble:
                 mine.append(self._trouble[host])
-            found += mine or self._without_outcome(host, lifecycle, check)
+            found += mine or [self._without_outcome(host, lifecycle, check, stopped)]
         return found
 
     def _is_bad(self, host: str) -> bool:
         stats = self.stats
         return stats is None or host in (stats.get("failures") or {}) or host in (stats.get("dark") or {})
 
-    def _without_outcome(self, host: str, lifecycle: bool, check: bool) -> list[Target]:
+    def _without_outcome(self, host: str, lifecycle: bool, check: bool, stopped: str | None) -> Target:
         stats = self.stats or {}
-        if host not in (stats.get("processed") or {}):
-            return [
-                Target(
-                    host, host, "unfinished", message=self.last_error() or "Ansible ended before it came to this host"
-                )
-            ]
+        if stopped or host not in (stats.get("processed") or {}):
+            why = "the run was stopped before it ended here" if stopped else self.last_error()
+            return Target(host, host, "unfinished", message=why or "Ansible ended before it came to this host")
         if lifecycle or self._is_bad(host):
-            return [
-                self._trouble.get(host) or Target(host, host, "crashed", message="the run ended without an outcome")
-            ]
+            return self._trouble.get(host) or Target(
+                host, host, "crashed", message="the run ended without an outcome", hint="This is a bug of the playbook."
+            )
         changed = int((stats.get("changed") or {}).get(host, 0))
         text = f"ran to its end; {changed} {'tasks would change' if check else 'tasks changed'} something"
-        return [Target(host, host, "predicted" if check and changed else "completed", message=text)]
+        return Target(host, host, "predicted" if check and changed else "completed", message=text)
 
     def last_error(self) -> str:
         """The last error that Ansible itself reported (a playbook that does not load), in one line."""

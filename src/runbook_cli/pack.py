@@ -50,7 +50,7 @@ def uses(root: Path, playbook: Playbook) -> dict[str, str]:
 
 
 def _mentions(node: Any, entry: str) -> Iterator[tuple[str, str]]:
-    """Every text that may name a role, with the tasks_from beside it (include_role, roles:, or a variable of the play)."""
+    """Every text that may name a role (include_role, roles:, a variable of the play), with the tasks_from beside it."""
     if isinstance(node, dict):
         beside = str(node.get("tasks_from") or entry).removesuffix(".yml")
         for value in node.values():
@@ -63,7 +63,7 @@ def _mentions(node: Any, entry: str) -> Iterator[tuple[str, str]]:
 
 
 def has_lifecycle(root: Path, playbook: Playbook) -> bool:
-    """Whether the playbook goes through the remediate role, itself or by a pack: only then each host ends in an outcome."""
+    """Whether the playbook goes through the remediate role, itself or by a pack: then each host ends in an outcome."""
     found = uses(root, playbook)
     if LIFECYCLE in found:
         return True
@@ -105,7 +105,7 @@ def _text(description: Any) -> str:
 
 
 def remedies(root: Path, playbook: Playbook) -> list[str]:
-    """Names that --approve may take: what the packs' causes call for and what lies in tasks/remedies/ of their roles."""
+    """Names that --approve may take: what the causes call for, and what lies in tasks/remedies/ of the roles."""
     roles = [*uses(root, playbook), LIFECYCLE]
     files = {path.stem for role in roles for path in (roles_folder(root) / role).glob("tasks/remedies/*.yml")}
     named = {str(cause["remedy"]) for role in roles for cause in causes(root, role) if cause["remedy"]}

@@ -8,81 +8,66 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Event = dict[str, Any]
 
 # Bookkeeping of the playbook that says nothing to a person.
-_SILENT = {
-    "set_fact",
-    "include_tasks",
-    "import_tasks",
-    "include_role",
-    "import_role",
-    "include_vars",
-    "meta",
-    "assert",
-    "debug",
-    "validate_argument_spec",
-}
+_INCLUDES = {"include_tasks", "import_tasks", "include_role", "import_role", "include_vars"}
+_SILENT = _INCLUDES | {"set_fact", "meta", "assert", "debug", "validate_argument_spec"}
 # A task that is skipped is said to have started, too; it is skipped well within this many seconds.
-_PATIENCE = 0.2
+PATIENCE = 0.2
 
 
-class Progress:
-    """Turns events into lines; `tick` is called when no event came for a while."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say, self._start = say, time.monotonic()
-        self._waiting: dict[str, str] = {}
-
-    def feed(self, event: Event) -> None:
-        """Take one event of ansible-runner."""
-        data = event.get("event_data") or {}
-        kind, host = event.get("event", ""), str(data.get("host"))
-        if kind == "runner_on_start":
-            if str(data.get("task_action")).rpartition(".")[2] not in _SILENT:
-                took = time.monotonic() - self._start
-                self._waiting[host] = f"{took:6.1f} s  {host}  {_task(data)}"
-        elif kind == "runner_on_skipped":
-            self._waiting.pop(host, None)
-        elif kind.startswith("runner_") and host in self._waiting:
-            self._say(self._waiting.pop(host))
-
-    def tick(self) -> None:
-        """Tell what has started and is still at work."""
-        for host in list(self._waiting):
-            self._say(self._waiting.pop(host))
-
-
-class Echo:
-    """With --verbose: all that Ansible itself says."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-
-    def feed(self, event: Event) -> None:
-        """Take one event of ansible-runner."""
-        if event.get("stdout"):
-            self._say(str(event["stdout"]).strip("\r\n").replace("\r\n", "\n"))
-
-    def tick(self) -> None:
-        """Nothing to do: it is said already."""
-
-
-def _task(data: Event) -> str:
-    role, task = data.get("role"), str(data.get("task") or "")
-    return f"{str(role).rpartition('.')[2]}: {task}" if role else task
-
-
-def consume(events: queue.SimpleQueue[Event | None], *sinks: Any) -> None:
-    """Feed events to the sinks until None comes; the runner's own thread must not wait for a terminal."""
+def consume(events: queue.SimpleQueue[Event | None], sinks: Sequence[Callable[[Event], None]]) -> None:
+    """Feed the sinks until None comes; an empty event tells them that none came for a while."""
     while True:
         try:
-            event = events.get(timeout=_PATIENCE)
+            event = events.get(timeout=PATIENCE)
         except queue.Empty:
             event = {}
         if event is None:
-            break
+            return
         for sink in sinks:
-            sink.feed(event) if event else sink.tick()
+            sink(event)
+
+
+def echo(say: Callable[[str], None]) -> Callable[[Event], None]:
+    """A sink for --verbose: all that Ansible itself says."""
+
+    def feed(event: Event) -> None:
+        text = str(event.get("stdout") or "").replace("\r\n", "\n").strip("\n")
+        if text:
+            say(text)
+
+    return feed
+
+
+def progress(say: Callable[[str], None]) -> Callable[[Event], None]:
+    """A sink that tells of a task when it ends in anything but a skip, or is still at work after a while."""
+    began = time.monotonic()
+    waiting: dict[str, str] = {}
+
+    def feed(event: Event) -> None:
+        data = event.get("event_data") or {}
+        kind, host = event.get("event", ""), str(data.get("host"))
+        if not event:
+            for line in [waiting.pop(name) for name in list(waiting)]:
+                say(line)
+        elif kind == "runner_on_start" and _module(data) not in _SILENT:
+            waiting[host] = f"{time.monotonic() - began:6.1f} s  {host}  {_task(data)}"
+        elif kind == "runner_on_skipped":
+            waiting.pop(host, None)
+        elif kind.startswith("runner_on_") and host in waiting:
+            say(waiting.pop(host))
+
+    return feed
+
+
+def _module(data: Event) -> str:
+    return str(data.get("task_action")).rpartition(".")[2]
+
+
+def _task(data: Event) -> str:
+    role, task = str(data.get("role") or "").rpartition(".")[2], str(data.get("task") or "")
+    return f"{role}: {task}" if role else task

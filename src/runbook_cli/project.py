@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,12 +31,12 @@ class Playbook:
     undo: str = ""
 
     def header(self) -> dict[str, str]:
-        """name and the header's fields, as `list` gives them."""
+        """The name and the header's fields, as `list` gives them."""
         return {key: value for key, value in asdict(self).items() if key != "path"}
 
 
 def find_root(chosen: str | None, start: Path | None = None, installed: Path = HERE) -> Path:
-    """The project root: --project or RUNBOOK_PROJECT, else the checkout around the current folder, else the installed one."""
+    """The project root: the chosen one, else the checkout around the current folder, else what was installed."""
     if chosen is not None:
         root = Path(chosen).expanduser().resolve()
         if not _is_root(root):
@@ -116,8 +117,6 @@ def inventories(root: Path) -> list[str]:
 
 def records_folder(chosen: str | None) -> Path:
     """The folder of the records, made and proven writable: no record, no act."""
-    import tempfile
-
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     folder = Path(chosen).expanduser() if chosen else state / "ops-runbook"
     try:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what was typed to a job that may run: everything that can be refused is refused here, before any host is touched."""
+"""From what was typed to a job that may run; what can be refused is refused here, before any host is touched."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import secrets
@@ -138,12 +139,8 @@ def _sources(root: Path, playbook: Playbook, given: tuple[str, ...]) -> list[str
 
 def _become_password() -> str:
     """Asked on the terminal, or the first line of stdin where that is not a terminal."""
-    if sys.stdin.isatty():
-        import getpass
-
-        password = getpass.getpass("sudo password: ")
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
+    typed = getpass.getpass("sudo password: ") if sys.stdin.isatty() else sys.stdin.readline()
+    password = typed.rstrip("\r\n")
     if not password:
         raise CliError(
             "the sudo password is empty", "-K", "Type it, or pipe it in; leave -K out where sudo asks for none."

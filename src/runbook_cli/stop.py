@@ -75,7 +75,7 @@ class Stop:
                 os.kill(self._pid, signal.SIGINT)
 
     def must_kill(self) -> bool:
-        """Asked by runner twice a second; True makes it kill the main process, after we have killed what that started."""
+        """Asked by runner twice a second; True makes it kill the main process, after we have killed its children."""
         now = time.monotonic()
         if now > self._limit:
             self.request("timed_out")

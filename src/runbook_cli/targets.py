@@ -3,6 +3,7 @@
 
 Ansible takes *every* host for `--limit ""`, `","` and `":"`, and all others for `"!db1"`; here those are refused.
 """
+# ruff: noqa: PLC0415 - Ansible reads its configuration when it is imported, so the environment comes first
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def resolve(
     given is what -e holds, in order: {name: value}, or the path of a file.
 
     Raises:
-        CliError: 2 for an inventory or variables file that does not parse and for an unknown host; 7 when no host is left.
+        CliError: 2 for an inventory or variables file that does not parse and for an unknown host, 7 for no host.
     """
     # What Ansible reads when it is imported must be the project's, and half an inventory is none.
     os.environ["ANSIBLE_CONFIG"] = str(root / "ansible.cfg")

@@ -69,7 +69,7 @@ def _variable(variable: Document) -> str:
 
 
 def run_text(document: Document) -> str:
-    """`runbook run` and `diagnose`: what each target has to say, a table where there are several, why it was stopped."""
+    """`runbook run`, `diagnose`: what each target has to say, a table where there are several, why it was stopped."""
     targets = document["targets"]
     parts = ["\n".join(target["lines"]) or _line(target) for target in targets]
     if len(targets) > 1:
@@ -109,7 +109,11 @@ def _summary(targets: list[Document]) -> str:
 
 
 def _stopped(document: Document) -> str:
+    run, why = (
+        f"{document['run_id']} was stopped after {document['seconds']:.1f} s",
+        document["stopped"].replace("_", " "),
+    )
     return (
-        f"Run {document['run_id']} was stopped after {document['seconds']:.1f} s ({document['stopped'].replace('_', ' ')}). What "
-        f"had begun on a target ends by its own deadline; its lease expires by itself. Records: {document['records']}"
+        f"Run {run} ({why}). What had begun on a target ends by its own deadline; its lease expires by itself. "
+        f"Records: {document['records']}"
     )

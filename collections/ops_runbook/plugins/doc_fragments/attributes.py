@@ -1,8 +1,7 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, the ops_runbook authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module promises that changes nothing but our own state, or nothing at all; a module overrides where it differs."""
+"""What a module promises that changes nothing but our own state, or nothing at all."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import time
 
 from .errors import Refused
 from .files import ensure_directory, os_error, write_file
-from .lease import boot_clock, mutex
+from .locks import boot_clock, mutex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

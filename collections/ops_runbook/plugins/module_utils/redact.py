@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 MASK = "***"
 
 # Words that make a name a secret's name; each begins with two plain letters.
-_WORDS = ("password", "passwd", "passphrase", "passcode", r"pass(?=\\*[\"']?[ \t]*=|\\*[\"'][ \t]*:)", "pwd", "secret",
-          "token(?!iz)", "credential", "authorization", "api[_.-]?key", "access[_.-]?key", "account[_.-]?key",
-          "private[_.-]?key", "signing[_.-]?key", "shared[_.-]?key", "encryption[_.-]?key", "master[_.-]?key",
+_WORDS = (r"pass(?:word|wd(?!:(?:amd64|arm64|i386|all)\b)|phrase|code|(?<=[_.-]pass)(?![A-Za-z])|"
+          r"(?<!bypass)(?<!compass)(?=\\*[\"']?[ \t]*=|\\*[\"'][ \t]*:))",
+          "pwd", "secret",
+          "token(?!iz)", "credential", "authorization", "api[_.-]?key", "ac(?:cess|count)[_.-]?key", "private[_.-]?key",
+          "signing[_.-]?key", "shared[_.-]?key", "encryption[_.-]?key", "master[_.-]?key",
           "비밀번호", "패스워드", "암호", "토큰")
 
 
@@ -34,12 +36,12 @@ def _any(words: tuple[str, ...]) -> str:
 # The lookahead takes what follows at once and for good (3.8 has no possessive repeat).
 _NAME = _any(_WORDS) + r"(?=(?P<tail>[\w.-]{0,60}))(?P=tail)"
 _SIGN = r"[ \t]*(?::(?!:|//)=?|={1,2}>?)[ \t]*"
-_LINE = r"(?m)^([ \t]*)((?:[-+][ \t]+)?[\"']?[\w.-]{0,80}?" + _NAME + r"[\"']?"
-_QUOTED = r"(?P<quote>\\{0,7}[\"'])(?:[^\\\"'\n]+|(?!(?<!\\)(?P=quote))[^\n])*(?:(?P=quote)(?:[^\s,;&:)\]}>]\S*)?)?"
+_QUOTED = r"(?P<quote>\\{0,7}[\"'])(?:[^\\\"'\n]+|(?!(?<!\\)(?P=quote))[^\n]|\n[ \t]+)*(?:(?P=quote)(?:[^\s,;&:)\]}>]\S*)?)?"
 # A separator ends a plain value only where another name follows it, a bracket only where nothing else does.
-_PLAIN = (r"(?!\\*[\"'])(?:[^\s,;&)\]}>]+|[,;&](?![\"']?[\w.-]{1,64}[\"']?[=:]|\s|$)"
+_PLAIN = (r"(?!\\*[\"']|\*{3}[\"'])(?:[^\s,;&)\]}>]+|[,;&](?![\"']?[\w.-]{1,64}[\"']?[=:]|\s|$)"
           r"|[)\]}>](?![)\]}>]{0,8}(?:\s|$|[,;&])))+")
-_BRACKETS = r"(?:\[[^\]\n]*(?:\]|$)|\{[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*(?:\}|[^\n]*))"
+_INSIDE = r"(?:[^\n\"'\[\]{}]+|\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|\n(?=[ \t\]}])"
+_BRACKETS = r"[\[{]" + _INSIDE + r"|[\[{]" + _INSIDE + r")*[\]}])*(?:[\]}]|[^\n]*)"
 _TOOLS = {"mongo": "p", "mysql": "p", "mariadb": "p", "redis-cli": "a", "sshpass": "p", "curl": "u", "psql": "W"}
 
 
@@ -77,25 +79,20 @@ def _basic(match: Match[str]) -> str:
     return match.group(1) + MASK if b":" in login else match.group()
 
 
-def _quoted(match: Match[str]) -> str:
-    quote = match.group("quote")
-    return match.group(1) + quote + MASK + quote
-
-
-def _plain(match: Match[str]) -> str:
-    name, start = match.group(1), match.start()
-    if name == "PWD=" and match.group(2)[:1] == "/":  # the working directory, as sudo logs it
-        before = match.string[max(0, start - 4):start]
-        if not before or not (before[-1].isalpha() or before[-1] == "_") or before.lstrip(" ;") == "OLD":
-            return match.group()
-    if ":" in name and _in_path(match.string, start):
+def _value(match: Match[str]) -> str:
+    name, quote, plain = match.group("name"), match.group("quote") or "", match.groupdict().get("plain")
+    if plain and (name[:3] == "PWD" or ":" in name) and _harmless(match.string, match.start(), name, plain):
         return match.group()
-    return name + MASK
+    return name + quote + MASK + quote
 
 
-def _in_path(text: str, start: int) -> bool:
-    """Whether the word at start ends a path: `/etc/passwd: permission denied` names a file, not a secret."""
-    slash = text.rfind("/", max(0, start - 80), start)
+def _harmless(text: str, start: int, name: str, plain: str) -> bool:
+    """Whether name=plain is the working directory as sudo logs it, or name ends a path: `/etc/passwd: no such file`."""
+    begin = max(0, start - 80)
+    before = text[max(0, start - 4):start]
+    if name in ("PWD=", "PWD:") and plain[0] == "/":
+        return not (before[-1:].isalpha() or before[-1:] == "_") or before.strip() == "OLD"
+    slash = text.rfind("/", begin, start)
     return slash >= 0 and not re.search(r"[^\w.-]", text[slash + 1:start])
 
 
@@ -110,7 +107,7 @@ _TABLE: tuple[tuple[str, Replacement], ...] = (
     (r"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)[\s\S]*?(-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|\Z)",
      r"\1" + MASK + r"\2"),
     (r"\A[A-Za-z0-9+/=\s]*(-----END [A-Z0-9 ]{0,30}PRIVATE KEY)", MASK + r"\1"),
-    (r"://[^\s\"'<>`]+", _location),
+    (r"://[^\s\"'`]+", _location),
     # credentials that are known by their shape
     (r"(hooks\.slack(?:-gov)?\.com/)[^\s\"'<>]+", r"\1" + MASK),
     (r"(discord(?:app)?\.com/api/webhooks/)[^\s\"'<>]+", r"\1" + MASK),
@@ -121,19 +118,16 @@ _TABLE: tuple[tuple[str, Replacement], ...] = (
     (r"((?:Bearer|bearer|BEARER)[ \t]+)(?!(?i:token|auth|scheme|realm))[^\s\"',;]+", r"\1" + MASK),
     (r"((?:Basic|basic|BASIC)[ \t]+)([A-Za-z0-9+/]{4,}={0,2})", _basic),
     (r"([AaCc](?i:(?<=a)uthorization|(?<=c)ookie)[ \t]*:[ \t]*)(?!\\*[\"'])(?:(?i:digest|aws4)[^\r\n]*|[^\"'\r\n]+)", r"\1" + MASK),
-    # a secret's name before its value: blocks and whole lines of YAML and INI, lists, quoted, plain
-    (_LINE + r"[ \t]*:[ \t]*[|>][-+]?\d?[ \t]*\n)(?:\1[ \t]+[^\n]*\n?|[ \t]*\n)+", r"\1\2\1  " + MASK + "\n"),
-    (_LINE + r"(?:[ \t]*:[ \t]+|[ \t]+=[ \t]+))(?![\s\"'\[{])[^\r\n]+", r"\1\2" + MASK),
-    ("(" + _NAME + r"\\*[\"']?" + _SIGN + ")" + _BRACKETS, r"\1" + MASK),
+    # a secret's name before its value: lines of YAML and INI with what is indented below, then lists, quoted and plain
+    (r"(?m)^([ \t]*)((?:[-+][ \t]+)?[\"']?[\w.-]{0,80}?" + _NAME + r"[\"']?(?:[ \t]*:[ \t]+|[ \t]+=[ \t]+))"
+     r"(?![\s\"'\[{])[^\n]+(?:(?:\n[ \t]*)*\n\1[ \t]+\S[^\n]*)*", r"\1\2" + MASK),
     (r"(?P<open>[\"'])(?=[\w.-]{1,140}=)([\w.-]{0,80}?" + _NAME + r"=)(?!\\*[\"'])(?:(?!(?P=open))[^\n])*(?P=open)",
      r"\g<open>\2" + MASK + r"\g<open>"),
-    ("(" + _NAME + r"\\*[\"']?" + _SIGN + ")" + _QUOTED, _quoted),
-    ("(" + _NAME + r"\\*[\"']?" + _SIGN + ")(" + _PLAIN + ")", _plain),
+    (r"(?P<name>" + _NAME + r"\\*[\"']?" + _SIGN + ")(?:" + _BRACKETS + "|" + _QUOTED + "|(?P<plain>" + _PLAIN + "))", _value),
     (r"(<[\w:.-]{0,40}?" + _NAME + r">)[^<]+", r"\1" + MASK),
     # flags and statements
-    (r"(-(?<![\w-]-)-?[\w-]{0,40}?" + _NAME + r"[ \t]+)" + _QUOTED, _quoted),
-    (r"(-(?<![\w-]-)-?[\w-]{0,40}?" + _NAME + r"[ \t]+)(?!--|[\"'])\S+", r"\1" + MASK),
-    (r"([PpIi](?i:(?<=p)assword|(?<=i)dentified[ \t]+(?:with[ \t]+\S{1,64}[ \t]+)?(?:by|as))[ \t]+)" + _QUOTED, _quoted),
+    (r"(?P<name>-(?<![\w-]-)-?[\w.-]{0,40}?" + _NAME + r"[ \t]+)(?:" + _QUOTED + r"|(?!--)\S+)", _value),
+    (r"(?P<name>[PpIi](?i:(?<=p)assword|(?<=i)dentified[ \t]+(?:with[ \t]+\S{1,64}[ \t]+)?(?:by|as))[ \t]+)" + _QUOTED, _value),
     (r"([RrMm](?i:(?<=r)equirepass|(?<=m)asterauth)[ \t]+)\S+", r"\1" + MASK),
     (r"(\b(mongo|mysql|mariadb|redis-cli|sshpass|curl|psql)(?:sh|dump|restore|export|import|stat|top|admin|check)?)([ \t][^\n]*)",
      _short_flags),

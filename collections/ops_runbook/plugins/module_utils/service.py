@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Start, stop, restart or reload a service, and see that it is well afterwards.
 
-In this order: look, plan, the validator, the budget, the lease, drain, act, ready, steady. Up to the lease nothing on the
-target is touched. What would be done is computed by `plan_service`, the same for check mode and the real run.
+In this order: look, plan, the validator, the budget, the lease, drain, act, ready, steady. Up to the lease nothing on
+the target is touched. What would be done is computed by `plan_service`, the same for check mode and the real run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .host import Host
     from .platforms.contract import Service
 
-_SHOWN = ("load_state", "unit_file_state", "active_state", "sub_state", "pid", "started_at", "restarts", "result", "exit")
+_SHOWN = ("load_state", "unit_file_state", "active_state", "sub_state", "pid", "started_at", "restarts", "result",
+          "exit")
 _NO_UNDO = {"kind": "none", "reason": "nothing was changed"}
 _JOURNAL = 40  # lines
 
@@ -43,14 +44,15 @@ def run_on(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
 def longest(params: dict[str, Any]) -> float:
     """Seconds that the act takes at most, from the lease to the end of the steady window."""
     ready = (params["ready"] or {}).get("timeout", params["timeout"])
-    return float(2 * params["timeout"] + ready + params["steady"] + 180)  # unmask, daemon-reload and looking have their own
+    own = 180  # limits of what has its own: unmask, daemon-reload, looking
+    return float(2 * params["timeout"] + ready + params["steady"] + own)
 
 
 def plan_service(now: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     """What to do with a service in the state now.
 
     Returns:
-        steps (names, in order), changes (step -> {object, before, after}), undo, message, after (predicted active_state).
+        steps (names, in order), changes (step -> {object, before, after}), undo, message, after (active_state to be).
 
     Raises:
         Refused: It may not, or cannot sensibly, be done.
@@ -70,8 +72,8 @@ def plan_service(now: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     steps.append(verb)
     after = "inactive" if verb == "stop" or now["runs_once"] else "active"
     message = "%s, %s: %s" % (now["name"], describe(now), ", ".join(steps).replace("_", " "))
-    return {"steps": steps, "changes": _changes(now, steps, after, params), "undo": _undo(now, steps, params["platform"]),
-            "message": message, "after": after}
+    changes, undo = _changes(now, steps, after, params["drain"]), _undo(now, steps, params["platform"])
+    return {"steps": steps, "changes": changes, "undo": undo, "message": message, "after": after}
 
 
 def _verb(now: dict[str, Any], state: str) -> str:
@@ -87,7 +89,7 @@ def _refuse(now: dict[str, Any], verb: str, unmask: bool) -> None:
         return
     if now["load_state"] == "masked" and (verb == "reload" or not unmask):
         raise Refused("it is masked, and a person may have done this on purpose", now["name"],
-                      "If it is to run, set unmask: true. What masks it: %s" % (" ".join(now["masks"]) or "its unit file"))
+                      "If it is to run, set unmask: true. Masked by: %s" % (" ".join(now["masks"]) or "its unit file"))
     if now["load_state"] not in ("loaded", "masked"):
         raise Refused("its definition cannot be loaded (%s): %s" % (now["load_state"], now["load_error"]), now["name"],
                       "Look at: systemd-analyze verify %s" % now["name"])
@@ -97,20 +99,19 @@ def _refuse(now: dict[str, Any], verb: str, unmask: bool) -> None:
         raise Refused("it cannot take a new configuration without a restart", now["name"], "Use state: restarted.")
 
 
-def _changes(now: dict[str, Any], steps: list[str], after: str, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    verb, unit = steps[-1], "service %s" % now["name"]
-    before = {"active_state": now["active_state"]}
-    found = {
-        "drain": {"object": "drain of %s" % now["name"], "before": None, "after": {"command": params["drain"]}},
-        "unmask": {"object": "mask of %s" % now["name"], "before": {"links": now["masks"]}, "after": {"links": []}},
-        "daemon_reload": {"object": "definition of %s" % now["name"], "before": {"need_reload": True},
-                          "after": {"need_reload": False}},
-        "reload": {"object": "configuration of %s" % now["name"], "before": {"reloaded": False}, "after": {"reloaded": True}},
+def _changes(now: dict[str, Any], steps: list[str], after: str, drain: list[str]) -> dict[str, dict[str, Any]]:
+    state = {"active_state": now["active_state"]}
+    known: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+        "drain": ("drain of %s", {"command": None}, {"command": drain}),
+        "unmask": ("mask of %s", {"links": now["masks"]}, {"links": []}),
+        "daemon_reload": ("definition of %s", {"need_reload": True}, {"need_reload": False}),
+        "start": ("service %s", state, {"active_state": after}),
+        "stop": ("service %s", state, {"active_state": after}),
+        "restart": ("service %s", dict(state, pid=now["pid"]), {"active_state": after, "pid": "new"}),
+        "reload": ("configuration of %s", {"reloaded": False}, {"reloaded": True}),
     }
-    found.setdefault(verb, {"object": unit, "before": before, "after": {"active_state": after}})
-    if verb == "restart":
-        found[verb] = {"object": unit, "before": dict(before, pid=now["pid"]), "after": {"active_state": after, "pid": "new"}}
-    return {step: found[step] for step in steps if step in found}
+    return {step: {"object": known[step][0] % now["name"], "before": known[step][1], "after": known[step][2]}
+            for step in steps if step in known}
 
 
 def _undo(now: dict[str, Any], steps: list[str], platform: str) -> dict[str, Any]:
@@ -142,11 +143,12 @@ def _verify(params: dict[str, Any]) -> None:
             raise BadInput("%s is not %g or more" % (value, least), name)
     if not 1 <= (ready.get("port") or 1) <= 65535:
         raise BadInput("%s is no TCP port" % ready["port"], "ready.port")
-    for name, argv in (("validate", params["validate"]), ("drain", params["drain"]), ("ready.command", ready.get("command"))):
+    commands = {"validate": params["validate"], "drain": params["drain"], "ready.command": ready.get("command")}
+    for name, argv in commands.items():
         if argv is not None and not (argv and argv[0]):
             raise BadInput("it names no command", name, "Give the command and its arguments as a list.")
     if params["lease"] and not params["run_id"]:
-        raise BadInput("a lease belongs to a run, and there is no run id", "run_id", "Set run_id or OPS_RUNBOOK_RUN_ID.")
+        raise BadInput("a lease belongs to a run, and there is no run id", "run_id", "Set it or OPS_RUNBOOK_RUN_ID.")
 
 
 def _run(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -159,8 +161,10 @@ def _run(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
     try:
         plan = plan_service(before, params)
         if plan["steps"] and plan["steps"][-1] != "stop" and params["validate"]:
-            hint = "Correct the configuration, or the option validate. Nothing was touched."
-            _command(host, params["validate"], params["timeout"], "the validator", hint, Refused)
+            why = _command(host, params["validate"], params["timeout"], "the validator")
+            if why:
+                hint = "Correct the configuration, or the option validate. Nothing was touched."
+                raise Refused(why, before["name"], hint)
         _afford(before["name"], plan["steps"], params["budget"], write=False)
     except OpsError as error:
         error.result = dict(_result([], _NO_UNDO, "", before, before), **error.result)
@@ -173,15 +177,14 @@ def _run(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
     return _act(host, service, params, plan, before)
 
 
-def _command(host: Host, argv: list[str], timeout: float, what: str, hint: str, error: type[OpsError]) -> None:
-    """Run a hook that the caller gave; raise error unless it exits with 0 in time."""
+def _command(host: Host, argv: list[str], timeout: float, what: str) -> str:
+    """Run a hook that the caller gave; why it is no success, or empty."""
     try:
         done = host.run(argv, timeout)
     except CannotLook as problem:
-        raise error("%s could not be run: %s" % (what, problem.what), argv[0], hint) from None
-    if done.rc:
-        said = (done.stderr.strip() or done.stdout.strip())[-1000:] or "no message"
-        raise error("%s exited with %d: %s" % (what, done.rc, said), argv[0], hint)
+        return "%s could not be run: %s" % (what, problem.what)
+    said = (done.stderr.strip() or done.stdout.strip())[-1000:] or "no message"
+    return "%s exited with %d: %s" % (what, done.rc, said) if done.rc else ""
 
 
 def _afford(name: str, steps: list[str], budget: dict[str, Any] | None, write: bool) -> None:
@@ -197,8 +200,10 @@ def _fence(params: dict[str, Any]) -> AbstractContextManager[None]:
     return fence(params["lease"], params["run_id"], longest(params))
 
 
-def _act(host: Host, service: Service, params: dict[str, Any], plan: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    since, begun, verb = host.now(), list[str](), plan["steps"][-1]
+def _act(host: Host, service: Service, params: dict[str, Any], plan: dict[str, Any],
+         before: dict[str, Any]) -> dict[str, Any]:
+    since, verb = host.now(), plan["steps"][-1]
+    begun: list[str] = []
     try:
         with _fence(params):
             for step in plan["steps"]:
@@ -221,8 +226,9 @@ def _act(host: Host, service: Service, params: dict[str, Any], plan: dict[str, A
 
 def _take(host: Host, service: Service, params: dict[str, Any], step: str) -> None:
     if step == "drain":
-        hint = "The service itself was left alone: see whether it still takes clients."
-        _command(host, params["drain"], params["timeout"], "the drain command", hint, OpsError)
+        why = _command(host, params["drain"], params["timeout"], "the drain command")
+        if why:
+            raise OpsError(why, params["name"], "It was left running: see whether it still takes clients.")
     elif step in ("start", "stop", "restart", "reload"):
         getattr(service, step)(params["timeout"])
     else:
@@ -242,7 +248,8 @@ def _proven(host: Host, service: Service, params: dict[str, Any], verb: str, bef
     return hold_steady(service, host, params["ready"], params["steady"], first)
 
 
-def _failure(service: Service, plan: dict[str, Any], begun: list[str], before: dict[str, Any], since: float) -> dict[str, Any]:
+def _failure(service: Service, plan: dict[str, Any], begun: list[str], before: dict[str, Any],
+             since: float) -> dict[str, Any]:
     """The result of an act that failed: what it had begun, how the service is now, and what was logged since."""
     after, journal, verb = None, [], plan["steps"][-1]
     try:
@@ -253,10 +260,13 @@ def _failure(service: Service, plan: dict[str, Any], begun: list[str], before: d
     changes = [dict(plan["changes"][step]) for step in begun if step in plan["changes"]]
     if after and verb in begun and verb != "reload":
         changes[-1]["after"] = {key: after[key] for key in changes[-1]["after"]}
-    return dict(_result(changes, plan["undo"] if changes else _NO_UNDO, "", before, after), journal=journal if begun else [])
+    result = _result(changes, plan["undo"] if changes else _NO_UNDO, "", before, after)
+    return dict(result, journal=journal if begun else [])
 
 
 def _result(changes: list[dict[str, Any]], undo: dict[str, Any], message: str, before: dict[str, Any] | None,
             after: dict[str, Any] | None) -> dict[str, Any]:
-    shown = {"before": before and {key: before[key] for key in _SHOWN}, "after": after and {key: after[key] for key in _SHOWN}}
-    return {"changed": bool(changes), "changes": changes, "undo": undo, "message": message, "service": shown, "journal": []}
+    shown = {"before": before and {key: before[key] for key in _SHOWN},
+             "after": after and {key: after[key] for key in _SHOWN}}
+    return {"changed": bool(changes), "changes": changes, "undo": undo, "message": message, "service": shown,
+            "journal": []}

@@ -86,12 +86,16 @@ def append(where: Path, run: str, host: str, phase: str, entry: dict[str, t.Any]
             stream.write(text + b"\n")
             os.fsync(stream.fileno())
     except OSError as error:
-        raise RecordError(
-            f"the record cannot be written: {error.strerror}",
-            where=str(where / NAME),
-            hint="Without a record nothing is changed. Make the folder writable or set OPS_RUNBOOK_RECORDS.",
-        ) from error
+        raise _unusable("written", where, error) from error
     return hashlib.sha256(text).hexdigest()
+
+
+def _unusable(verb: str, where: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"the record cannot be {verb}: {error.strerror}",
+        where=str(where / NAME),
+        hint="Without a record nothing is changed. Make the folder writable or set OPS_RUNBOOK_RECORDS.",
+    )
 
 
 def _head(stream: t.BinaryIO) -> tuple[int, str]:
@@ -135,6 +139,8 @@ def of_run(where: Path, run: str, host: str) -> list[Line]:
                         break
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _unusable("read", where, error) from error
     except (ValueError, KeyError) as error:
         raise RecordError("the record holds a line that is not ours", where=str(where / NAME)) from error
     return found[::-1]

@@ -49,14 +49,14 @@ class Drift:
         """Compare one wish with what is there."""
         path = wish["path"]
         try:
-            stat = self._host.stat(path, follow=False)
+            stat = self._host.stat(path)
         except FileNotFoundError:
             self._note(path, "exists", True, False)
             return
         except PermissionError:
             self.complete = False
             return
-        self._compare(path, stat, dict(wish, **({"mode": wish["mode"]} if wish.get("mode") else {"mode": _mode(wish, stat)})))
+        self._compare(path, stat, dict(wish, mode=wish.get("mode") or _mode(wish, stat)))
         if wish.get("recurse") and stat.kind == "directory":
             for inner, inner_stat in self._walk(path, wish.get("exclude") or []):
                 self._compare(inner, inner_stat, dict(wish, mode=_mode(wish, inner_stat)))

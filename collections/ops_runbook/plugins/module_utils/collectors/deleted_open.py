@@ -47,10 +47,19 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
         except PermissionError:
             blind = True
     data = _summed("", sorted(found.values(), key=lambda one: -one["size"]))
+    missing = ["files", "count", "bytes"] if blind and not data["count"] else []
     if args["under"]:
         folder = resolve(host, args["under"])
-        data.update(_summed("under", [one for one in found.values() if below(one["path"], folder)]))
-    return {"data": data, "missing": _missing(data) if blind else []}
+        data.update(_summed("under", [one for one in found.values() if below(one["path"], folder) and not _unnamed(one)]))
+        # what was found is there, but not finding it in a part of the processes proves nothing
+        missing += ["under", "under_count", "under_bytes"] if blind and not data["under_count"] else []
+    return {"data": data, "missing": missing}
+
+
+def _unnamed(one: dict[str, Any]) -> bool:
+    """A temporary file that never had a name (O_TMPFILE) was not deleted by anybody."""
+    name = one["path"].rpartition("/")[2]
+    return name[:1] == "#" and name[1:].isdigit()
 
 
 def _add(host: Host, pid: int, found: dict[tuple[int, int], dict[str, Any]]) -> None:
@@ -66,11 +75,3 @@ def _add(host: Host, pid: int, found: dict[tuple[int, int], dict[str, Any]]) -> 
 def _summed(prefix: str, files: list[dict[str, Any]]) -> dict[str, Any]:
     lead = prefix + "_" if prefix else ""
     return {prefix or "files": files[:_MOST], lead + "count": len(files), lead + "bytes": sum(one["size"] for one in files)}
-
-
-def _missing(data: dict[str, Any]) -> list[str]:
-    """What a look at only some of the processes leaves open: what was found is there, but not finding proves nothing."""
-    names = ["files", "count", "bytes"]
-    if "under" in data:
-        names += ["under", "under_count", "under_bytes"]
-    return [name for name in names if not data[name]]

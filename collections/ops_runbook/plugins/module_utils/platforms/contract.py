@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a platform must be able to do with a service, whatever runs it. Every implementation passes one contract test suite.
+"""What a platform must be able to do with a service. Every implementation passes one contract test suite.
 
-All waiting is bounded by `timeout` in seconds. A verb returns when the platform says it is done, and raises OpsError when
-it was refused, failed or did not end in time; whether the service is well afterwards is for the caller to see.
+All waiting is bounded by `timeout` in seconds. A verb returns when the platform says it is done, and raises OpsError
+when it was refused, failed or did not end in time; whether the service is well afterwards is for the caller to see.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
             """Put its definition on disk in force."""
 
         def logs(self, since: float, lines: int) -> list[str]:
-            """At most the last `lines` lines that it, or the platform about it, logged since the epoch second `since`."""
+            """The last `lines` lines that it, or the platform about it, logged since the epoch second `since`."""
 
         def candidates(self) -> list[str]:
             """Names of existing services that look like this one's."""

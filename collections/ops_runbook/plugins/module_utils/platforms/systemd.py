@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from ..host import Completed, Host
 
-_PROPERTIES = ("Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,FragmentPath,MainPID,Type,RemainAfterExit,Result,"
-               "ExecMainStartTimestamp,ActiveEnterTimestamp,ExecMainCode,ExecMainStatus,NRestarts,RestartUSec,Restart,"
-               "NeedDaemonReload,CanReload")
+_PROPERTIES = ("Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,FragmentPath,MainPID,Type,RemainAfterExit,"
+               "Result,ExecMainStartTimestamp,ActiveEnterTimestamp,ExecMainCode,ExecMainStatus,NRestarts,RestartUSec,"
+               "Restart,NeedDaemonReload,CanReload")
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\\@-")
 _ENDS = {"1": "status %s", "2": "signal %s", "3": "signal %s with a core dump"}
 _LOOK = 10.0  # seconds for a command that only looks or sets a flag
@@ -33,7 +33,7 @@ def unit_name(text: str) -> str:
         BadInput: Patterns, options, paths and the like, by which one call could reach other units.
     """
     if not 1 <= len(text) <= 255 or text[0] in "-." or not _LETTERS.issuperset(text):
-        raise BadInput("%r cannot be the name of a unit" % text, "name", "Name one unit, such as mongod or mongod.service.")
+        raise BadInput("%r cannot be the name of a unit" % text, "name", "Name one unit, such as mongod.service.")
     return text
 
 
@@ -161,13 +161,14 @@ class Systemd:
         if not data["accepts"]:
             return "port %d on %s: %s" % (port, address, data["error"])
         if data.get("foreign") and len(data["addresses"]) == 1:
-            return "port %d is held by %s (pid %d), not by %s" % (port, data["owner_command"], data["owner_pid"], self.name)
+            holder = (port, data["owner_command"], data["owner_pid"], self.name)
+            return "port %d is held by %s (pid %d), not by %s" % holder
         return ""
 
     def advice(self, state: dict[str, Any], logs: list[str]) -> str:
         """See the contract."""
         if state["result"] == "start-limit-hit" or any("request repeated too quickly" in line for line in logs):
-            return "systemd gave up after too many starts: find the cause first, then run again with reset_failed: true."
+            return "systemd gave up after too many starts: find the cause, then run again with reset_failed: true."
         if state["result"] == "oom-kill":
             return "It was killed for lack of memory: systemctl show %s -p MemoryMax; dmesg | grep -i oom" % self.name
         return "Look at: systemctl status %s; journalctl -u %s -n 50" % (self.name, self.name)

@@ -86,7 +86,7 @@ def _command_problem(host: Host, argv: list[str], left: float) -> str:
 
 def hold_steady(service: Service, host: Host, ready: dict[str, Any] | None, seconds: float,
                 first: dict[str, Any]) -> dict[str, Any]:
-    """See that the service stays for seconds as it was in the state first, and, where ready is given, is still ready then.
+    """See that the service stays for seconds as it was in the state first and, where ready is given, still is ready.
 
     Raises:
         OpsError: It ended, came back, has another process or was restarted by the platform meanwhile.
@@ -101,8 +101,8 @@ def hold_steady(service: Service, host: Host, ready: dict[str, Any] | None, seco
         state = service.state()
         why = drift(first, state)
         if why:
-            raise OpsError("it did not stay steady for %g s: after %.1f s %s" % (seconds, time.monotonic() - began, why),
-                           state["name"])
+            spent = time.monotonic() - began
+            raise OpsError("it did not stay steady for %g s: after %.1f s %s" % (seconds, spent, why), state["name"])
     why = _not_ready(service, host, ready, state, 5.0) if ready and seconds else ""
     if why:
         raise OpsError("it was ready, but no longer is after %g s: %s" % (seconds, why), state["name"])

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stand-in of SimpleRS: writes candidates into database `recommendation`, collection `user_candidate`.
 
-candidate_generation.py write      two documents a second, for ever; every acknowledged one is noted in /var/lib/simplers
-candidate_generation.py seed       2,000 documents that are the same on every host; refuses to run twice
-candidate_generation.py checksum   JSON: are the seeded documents as they were, and is every acknowledged one there?
+simplers write      two documents a second, for ever; every acknowledged one is noted in /var/lib/simplers
+simplers seed       2,000 documents that are the same on every host; refuses to run twice
+simplers checksum   JSON: are the seeded documents as they were, and is every acknowledged one there?
 """
 
 import argparse
@@ -15,15 +15,16 @@ import logging
 import os
 import sys
 import time
-from typing import Any, Dict, Iterator, List
+from pathlib import Path
+from typing import Any
 
 import pymongo
 import pymongo.errors
 
 URI = os.environ.get("MONGODB_URI", "mongodb://127.0.0.1:27017/recommendation")
-STATE = os.environ.get("SIMPLERS_STATE", "/var/lib/simplers")
-ACKNOWLEDGED = os.path.join(STATE, "acknowledged.jsonl")
-SEEDED = os.path.join(STATE, "seeded")
+STATE = Path(os.environ.get("SIMPLERS_STATE", "/var/lib/simplers"))
+ACKNOWLEDGED = STATE / "acknowledged.jsonl"
+SEEDED = STATE / "seeded"
 SEEDS = 2000
 EPOCH = datetime.datetime(2026, 1, 1)
 PAUSE = 0.5
@@ -34,24 +35,28 @@ log = logging.getLogger("candidate_generation")
 
 def collection(limit_ms: int = 5000) -> Any:
     """The collection user_candidate; no operation waits longer than limit_ms for the server."""
-    client: Any = pymongo.MongoClient(
-        URI, serverSelectionTimeoutMS=limit_ms, connectTimeoutMS=limit_ms, socketTimeoutMS=2 * limit_ms, retryWrites=False
-    )
+    limits: dict[str, Any] = {
+        "serverSelectionTimeoutMS": limit_ms,
+        "connectTimeoutMS": limit_ms,
+        "socketTimeoutMS": 2 * limit_ms,
+    }
+    client: Any = pymongo.MongoClient(URI, retryWrites=False, **limits)
     return client["recommendation"]["user_candidate"]
 
 
-def candidate(key: str, number: int, moment: datetime.datetime) -> Dict[str, Any]:
+def candidate(key: str, number: int, moment: datetime.datetime) -> dict[str, Any]:
     """One document; nothing in it but its time differs between two runs."""
     codes = [f"{(number * step) % 9973:06d}" for step in (7, 31, 113)]
-    return {"_id": key, "cust_no": f"C{number % 500:05d}", "curation": codes, "score": (number % 97) / 4, "modi_dt": moment}
+    score = (number % 97) / 4
+    return {"_id": key, "cust_no": f"C{number % 500:05d}", "curation": codes, "score": score, "modi_dt": moment}
 
 
-def seeds() -> List[Dict[str, Any]]:
+def seeds() -> list[dict[str, Any]]:
     """The documents that `seed` writes, in the order of their ids."""
     return [candidate(f"seed-{n:06d}", n, EPOCH + datetime.timedelta(minutes=n)) for n in range(SEEDS)]
 
 
-def digest(documents: "Iterator[Dict[str, Any]] | List[Dict[str, Any]]") -> "tuple[int, str]":
+def digest(documents: list[dict[str, Any]]) -> tuple[int, str]:
     """Count and SHA-256 of documents, independent of the driver's version and of the order of their keys."""
     total, count = hashlib.sha256(), 0
     for document in documents:
@@ -65,21 +70,20 @@ def seed() -> None:
 
     A second time would put back what a fault destroyed, and hide the loss.
     """
-    if os.path.exists(SEEDED):
+    if SEEDED.exists():
         sys.exit(f"already seeded ({SEEDED})")
     candidates = collection(20000)
     candidates.insert_many(seeds())
     candidates.create_index("cust_no")
     candidates.create_index("modi_dt")
-    with open(SEEDED, "w", encoding="utf-8") as file:
-        file.write(f"{SEEDS}\n")
+    SEEDED.write_text(f"{SEEDS}\n")
 
 
 def write() -> None:
     """Write for ever; a server that is away is tried again until it is back, with the same document."""
     # Milliseconds: a restarted writer never comes upon numbers that it has given before.
     candidates, number = collection(), time.time_ns() // 1000000
-    with open(ACKNOWLEDGED, "a", encoding="utf-8", buffering=1) as notes:
+    with ACKNOWLEDGED.open("a", encoding="utf-8", buffering=1) as notes:
         while True:
             started = time.monotonic()
             for _ in range(BATCH):
@@ -96,7 +100,7 @@ def insert_until_acknowledged(candidates: Any, number: int) -> None:
     """Returns only when the server has acknowledged the document."""
     while True:
         try:
-            candidates.insert_one(candidate(f"w-{number}", number, datetime.datetime.now(datetime.timezone.utc)))
+            candidates.insert_one(candidate(f"w-{number}", number, datetime.datetime.now(datetime.UTC)))
             return
         except pymongo.errors.DuplicateKeyError:
             return  # the try before got through, only its answer did not
@@ -105,22 +109,23 @@ def insert_until_acknowledged(candidates: Any, number: int) -> None:
             time.sleep(1)
 
 
-def acknowledged() -> List[str]:
+def acknowledged() -> list[str]:
     """Ids of the documents whose write was acknowledged; a line that is being written right now does not count."""
-    if not os.path.exists(ACKNOWLEDGED):
+    if not ACKNOWLEDGED.exists():
         return []
-    with open(ACKNOWLEDGED, encoding="utf-8") as file:
+    with ACKNOWLEDGED.open(encoding="utf-8") as file:
         return [json.loads(line)["_id"] for line in file if line.endswith("\n")]
 
 
 def checksum() -> None:
-    """Print count, sha256 (of the seeded documents), intact, acknowledged, missing (how many of these are not in the database)."""
+    """Print count and sha256 of the seeded documents, how many writes were acknowledged, how many of these are missing."""
     noted = acknowledged()
     found = sorted(collection().find({}), key=lambda document: str(document["_id"]))
     count, value = digest([document for document in found if str(document["_id"]).startswith("seed-")])
     missing = set(noted) - {document["_id"] for document in found}
     intact = (count, value) == digest(seeds()) and not missing
-    print(json.dumps({"count": count, "sha256": value, "acknowledged": len(noted), "missing": len(missing), "intact": intact}))
+    answer = {"count": count, "sha256": value, "acknowledged": len(noted), "missing": len(missing), "intact": intact}
+    sys.stdout.write(json.dumps(answer) + "\n")
 
 
 def main() -> None:

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""All checks of a service in one call, each in its own thread and with its own limit. Measurements only, no opinions."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from .errors import BadInput, CannotLook, OpsError
+from .host import LocalHost, utc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from .host import Completed, Host
+
+TYPES = ("command", "deleted_open", "descriptors", "disk", "dns", "file", "journal", "log", "memory", "mongodb", "oom_kills",
+         "process", "systemd_unit", "tcp_port")
+TIMEOUT = 5.0
+GRACE = 0.5  # a collector that knows its limit may still be putting its answer together
+
+
+def collector(kind: str) -> Any:
+    """The module of a type of check; only those that are asked for are imported."""
+    return __import__("%s.collectors.%s" % (__package__, kind), fromlist=["collect"])
+
+
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Measure.
+
+    Args:
+        params: `checks`: name -> {type, timeout (seconds), and the type's own arguments}.
+        check: Check mode: what writes does not write.
+
+    Returns:
+        changed (false), taken_at (RFC 3339 UTC), measurements: name -> {data, missing, unknown, took_ms}.
+
+    Raises:
+        BadInput: A check of an unknown type, or with an argument that its type does not have.
+    """
+    plans = {name: plan(name, asked, check) for name, asked in params["checks"].items()}
+    host = _SharingHost()
+    return {"changed": False, "taken_at": utc(host.now()), "measurements": measure(host, plans)}
+
+
+def plan(name: str, asked: Any, check: bool = False) -> tuple[Any, dict[str, Any]]:
+    """The collector of a check and its arguments, complete and of the right types.
+
+    Raises:
+        BadInput: Names the check and the argument.
+    """
+    where = "check %s" % name
+    if not isinstance(asked, dict):
+        raise BadInput("is not a mapping", where, "Write {type: ..., and its arguments}.")
+    kind = asked.get("type")
+    if kind not in TYPES:
+        raise BadInput("unknown type %r" % (kind,), where, "Known are %s." % ", ".join(TYPES))
+    module = collector(str(kind))
+    spec = dict(module.SPEC, type={"type": "str"}, timeout={"type": "float", "default": TIMEOUT})
+    for option in asked:
+        if option not in spec:
+            raise BadInput("unknown argument %r" % (option,), where, "A %s check has %s." % (kind, ", ".join(sorted(spec))))
+    args = {option: _argument(where, option, spec[option], asked.get(option)) for option in spec}
+    if not 0 < args["timeout"] <= 3600:
+        raise BadInput("%g s is no limit" % args["timeout"], where + ", timeout", "Give seconds above 0, at most 3600.")
+    try:
+        module.verify(args)
+    except BadInput as error:
+        raise BadInput(error.what, "%s, %s" % (where, error.where), error.hint)
+    if check and "write_check" in args:
+        args["write_check"] = False
+    return module, args
+
+
+_SHAPES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "str": (str, str), "int": (int, int), "float": ((int, float), float), "list": (list, list), "dict": (dict, dict),
+    "bool": (bool, bool),
+}
+_TRUTH = {"true": True, "yes": True, "false": False, "no": False}
+
+
+def _argument(where: str, option: str, spec: dict[str, Any], value: Any) -> Any:
+    """One argument in its type; text for a number or a truth is taken, because a variable given with -e is always text."""
+    where = "%s, %s" % (where, option)
+    if value is None:
+        if spec.get("required"):
+            raise BadInput("is missing", where, str(spec["doc"]))
+        return spec.get("default")
+    kind = spec["type"]
+    accepted, convert = _SHAPES[kind]
+    if isinstance(value, str) and kind in ("int", "float", "bool", "list"):
+        try:
+            value = [value] if kind == "list" else _TRUTH[value.lower()] if kind == "bool" else convert(value)
+        except (ValueError, KeyError):
+            pass
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
+        raise BadInput("%r is not of type %s" % (value, kind), where, str(spec.get("doc", "Correct it.")))
+    if value not in spec.get("choices", [value]):
+        raise BadInput("%r is none of %s" % (value, ", ".join(spec["choices"])), where, "Choose one of them.")
+    return convert(value)
+
+
+def measure(host: Host, plans: dict[str, tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
+    """name -> measurement, all at the same time; a collector that passes its limit is left behind and counts as unknown."""
+    slots: dict[str, list[dict[str, Any]]] = {name: [] for name in plans}
+    began = time.monotonic()
+    threads = []
+    for name, (module, args) in plans.items():
+        thread = threading.Thread(target=_measure_one, args=(host, module, args, slots[name]), daemon=True)
+        thread.start()
+        threads.append((thread, began + args["timeout"] + GRACE))
+    for thread, end in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return {name: dict(slots[name][0]) if slots[name] else _late(plans[name][1]["timeout"]) for name in plans}
+
+
+def _late(limit: float) -> dict[str, Any]:
+    reason = "the look did not end within %g s" % limit
+    return {"data": {}, "missing": [], "unknown": reason, "took_ms": round((limit + GRACE) * 1000, 1)}
+
+
+def _measure_one(host: Host, module: Any, args: dict[str, Any], slot: list[dict[str, Any]]) -> None:
+    began = time.monotonic()
+    unknown = None
+    found: dict[str, Any] = {"data": {}, "missing": []}
+    try:
+        found = module.collect(host, args)
+        found["data"] = dict(dict.fromkeys(module.FIELDS), **found["data"])
+    except OpsError as error:
+        unknown = str(error)
+    except PermissionError as error:
+        unknown = "%s may not be read by this user" % (error.filename or "something")
+    except OSError as error:
+        unknown = str(error)
+    except Exception as error:  # one broken collector must not take the others' measurements along
+        unknown = "%s: %s (this is a bug in the collector %s)" % (type(error).__name__, error, args["type"])
+    slot.append(dict(found, unknown=unknown, took_ms=round((time.monotonic() - began) * 1000, 1)))
+
+
+class _SharingHost(LocalHost):
+    """The machine this runs on; checks of one probe that run the same command share its one answer."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._slots: dict[Any, tuple[threading.Lock, list[Any]]] = {}
+
+    def run(self, argv: Any, timeout: float = 10.0, stdin: bytes = b"") -> Completed:
+        """See LocalHost.run."""
+        with self._guard:
+            lock, said = self._slots.setdefault((tuple(argv), stdin), (threading.Lock(), []))
+        with lock:
+            if not said:
+                try:
+                    said.append(super().run(argv, timeout, stdin))
+                except CannotLook as error:
+                    said.append(error)
+        if isinstance(said[0], CannotLook):
+            raise said[0]
+        return said[0]  # type: ignore[no-any-return]

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a check without rules of its own is judged by, and how each type is told in one line. Data and pure functions."""
+
+from __future__ import annotations
+
+import typing as t
+
+Json = dict[str, t.Any]
+
+
+def _rule(metric: str, operator: str, value: t.Any, unit: str | None = None) -> Json:
+    return {"metric": metric, "operator": operator, "value": value, **({"unit": unit} if unit else {})}
+
+
+# type -> (warning, critical)
+DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
+    "command": ([], [_rule("timed_out", "==", True), _rule("rc", "!=", 0)]),
+    "deleted_open": ([_rule("bytes", ">", 1, "GiB")], [_rule("under_count", ">", 0)]),
+    "descriptors": ([_rule("used_percent", ">", 80, "percent")], [_rule("used_percent", ">", 95, "percent")]),
+    "disk": (
+        [_rule("used_percent", ">", 80, "percent"), _rule("inodes_used_percent", ">", 80, "percent")],
+        [_rule("exists", "==", False), _rule("read_only", "==", True), _rule("used_percent", ">", 85, "percent"),
+         _rule("inodes_used_percent", ">", 90, "percent")],
+    ),
+    "dns": ([_rule("took_ms", ">", 1000, "ms")], [_rule("resolved", "==", False)]),
+    "file": (
+        [_rule("drifted", "!=", [])],
+        [_rule("exists", "==", False), _rule("mismatch_count", ">", 0)],
+    ),
+    "journal": ([_rule("matched", ">", 0)], []),
+    "log": ([_rule("matched", ">", 0), _rule("gap", "==", True)], []),
+    "memory": (
+        [_rule("used_percent", ">", 80, "percent"), _rule("unit_used_percent", ">", 80, "percent")],
+        [_rule("used_percent", ">", 90, "percent"), _rule("unit_used_percent", ">", 95, "percent")],
+    ),
+    "mongodb": (
+        [_rule("ping_ms", ">", 1000, "ms")],
+        [_rule("answered", "==", False), _rule("read_ok", "==", False), _rule("validate_ok", "==", False),
+         _rule("write_ok", "==", False)],
+    ),
+    "oom_kills": ([_rule("count", ">", 0)], [_rule("unit_count", ">", 0)]),
+    "process": (
+        [_rule("state", "==", "D")],
+        [_rule("running", "==", False), _rule("state", "in", ["T", "t", "Z"]), _rule("foreign_count", ">", 0)],
+    ),
+    "systemd_unit": (
+        [_rule("active_state", "in", ["reloading", "activating"]), _rule("need_reload", "==", True)],
+        [_rule("active_state", "not_in", ["active", "reloading", "activating"]), _rule("sub_state", "==", "auto-restart")],
+    ),
+    "tcp_port": (
+        [_rule("connect_ms", ">", 1000, "ms")],
+        [_rule("listening", "==", False), _rule("accepts", "==", False), _rule("foreign", "==", True)],
+    ),
+}
+
+
+def size(count: float | None) -> str:
+    """Bytes as people read them, such as 1.5 GiB."""
+    if count is None:
+        return "unknown size"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def summary(kind: str, data: Json, missing: t.Sequence[str] = ()) -> str:
+    """One line on what was measured, without an opinion.
+
+    Args:
+        kind: The type of check.
+        data: Its measurement.
+        missing: Fields that could not be determined; named at the end.
+    """
+    line = _SUMMARIES[kind](data)
+    return f"{line} (not determined: {', '.join(missing)})" if missing else line
+
+
+def _command(data: Json) -> str:
+    if data["timed_out"]:
+        return "did not end in time"
+    said = (data["stderr"] or data["stdout"] or "").strip().splitlines()
+    return f"exit code {data['rc']}" + (f": {said[-1][:120]}" if said and data["rc"] else "")
+
+
+def _deleted_open(data: Json) -> str:
+    if data["under_count"]:
+        first = data["under"][0]
+        return f"{first['path']} is deleted but open in {first['command']} (pid {first['pid']}); {data['under_count']} in all"
+    return f"{data['count'] or 0} deleted files are still open, {size(data['bytes'] or 0)}"
+
+
+def _descriptors(data: Json) -> str:
+    if data["pid"] is None:
+        return "no main process"
+    used = "?" if data["used"] is None else data["used"]
+    return f"{used} of {data['soft_limit'] or 'unlimited'} descriptors used"
+
+
+def _disk(data: Json) -> str:
+    if data["exists"] is False:
+        return f"{data['path']} does not exist"
+    used = "no size" if data["used_percent"] is None else f"used {data['used_percent']} %"
+    inodes = data["inodes_used_percent"]
+    told = f", inodes {inodes} %" if inodes is not None and inodes > (data["used_percent"] or 0) else ""
+    return f"{used} of {data['path']}{told}" + (", mounted read-only" if data["read_only"] else "")
+
+
+def _dns(data: Json) -> str:
+    return f"{', '.join(data['addresses'])} in {data['took_ms']:g} ms" if data["resolved"] else str(data["error"])
+
+
+def _file(data: Json) -> str:
+    told = []
+    if data["path"]:
+        there = f"{data['owner']}:{data['group']} {data['mode']}" if data["exists"] else "does not exist"
+        told.append(f"{data['path']} {there}" if data["exists"] is not None else f"{data['path']} cannot be reached")
+    if data["mismatch_count"]:
+        first = data["mismatches"][0]
+        more = f" and {data['mismatch_count'] - 1} more" if data["mismatch_count"] > 1 else ""
+        told.append(f"{first['path']} has {first['field']} {first['actual']} instead of {first['expected']}{more}")
+    elif data["mismatch_count"] == 0:
+        told.append("owners and modes as wished")
+    if data["baseline_exists"] is False:
+        told.append("no baseline")
+    if data["drifted"] is not None:
+        told.append(f"differs from the baseline: {', '.join(data['drifted'])}" if data["drifted"] else "as in the baseline")
+    return "; ".join(told) or "nothing could be seen"
+
+
+def _patterns(data: Json) -> str:
+    if data.get("exists") is False:
+        return "the log does not exist"
+    hits = {name: count for name, count in (data["counts"] or {}).items() if count}
+    if not hits:
+        return "no line matches"
+    name = max(hits, key=lambda one: hits[one])
+    return f"{', '.join(f'{one} {count}' for one, count in hits.items())}: {str(data['last'][name])[:160]}"
+
+
+def _memory(data: Json) -> str:
+    unit = data["unit_used_percent"]
+    own = f", the unit {unit:g} % of its limit" if unit is not None else ""
+    return f"used {data['used_percent']:g} % of memory, {size(data['available_bytes'])} available{own}"
+
+
+def _mongodb(data: Json) -> str:
+    if not data["answered"]:
+        return f"no answer to ping: {data['error']}"
+    for failed in data["errors"]:
+        if failed["code"] == 13:
+            return "authentication is on; give auth: client and credentials_file"
+        return f"answers ping, but {failed['operation']} fails: {failed['message']}"
+    if data["validate_ok"] is False:
+        return "answers ping, but validate finds the collection damaged"
+    told = f", {data['count']} documents, {data['read_documents']} read" if data["read_ok"] else ""
+    return f"answered in {data['ping_ms']:g} ms{told}"
+
+
+def _oom_kills(data: Json) -> str:
+    if not data["count"]:
+        return "the kernel killed nothing for want of memory"
+    last = data["kills"][-1]
+    return f"the kernel killed {data['count']} processes for want of memory, the last was {last['command']} (pid {last['pid']})"
+
+
+def _process(data: Json) -> str:
+    if data["foreign_count"]:
+        other = data["foreign"][0]
+        return f"a second copy runs outside the unit: {other['command']} (pid {other['pid']}, user {other['user']})"
+    if not data["running"]:
+        return "not running"
+    return f"{data['command']} (pid {data['pid']}) state {data['state']}, {size(data['rss_bytes'])}, {data['threads']} threads"
+
+
+def _systemd_unit(data: Json) -> str:
+    unit, state = data["unit"], data["active_state"]
+    if not data["exists"]:
+        return f"{unit} does not exist"
+    if data["load_state"] == "masked":
+        return f"{unit} is masked and {state}"
+    if state == "active":
+        return f"{unit} is active ({data['sub_state']})"
+    if data["sub_state"] == "auto-restart" or state == "failed":
+        end = f"signal {data['signal']}" if data["signal"] else f"{data['result']}"
+        code = f", exit status {data['exec_status']}" if data["exec_code"] == "exited" and data["exec_status"] else ""
+        return f"{unit} {'failed' if state == 'failed' else 'restarts again and again'}: {end}{code}"
+    return f"{unit} is {state} ({data['sub_state']}), last result {data['result']}"
+
+
+def _tcp_port(data: Json) -> str:
+    if not data["listening"]:
+        return "nobody listens"
+    holder = f"{data['owner_command']} (pid {data['owner_pid']})" if data["owner_pid"] else f"user {data['owner_user']}"
+    how = f"connects in {data['connect_ms']:g} ms" if data["accepts"] else f"no connection: {data['error']}"
+    return f"held by {holder}, {how}"
+
+
+_SUMMARIES: dict[str, t.Callable[[Json], str]] = {
+    "command": _command, "deleted_open": _deleted_open, "descriptors": _descriptors, "disk": _disk, "dns": _dns, "file": _file,
+    "journal": _patterns, "log": _patterns, "memory": _memory, "mongodb": _mongodb, "oom_kills": _oom_kills, "process": _process,
+    "systemd_unit": _systemd_unit, "tcp_port": _tcp_port,
+}
