@@ -15,7 +15,7 @@ setup: ## Install what is missing: system packages, .venv from the lock
 	@lab/setup.sh
 
 demo: setup ## Break a real MongoDB host and watch it being cured
-	@tests/demo.sh
+	@lab/demo.sh
 
 test: setup ## Every lane; ends with one line "N passed, N failed"
 	@$(BIN)/python tests/run.py

@@ -44,7 +44,8 @@ find_missing() {
 }
 
 install_missing() {
-  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 -o Acquire::http::Timeout=30 -q)
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o Dpkg::Use-Pty=0)
+  local log=$cache/apt.log
   [ ${#packages[@]} -gt 0 ] || return 0
   has apt-get >/dev/null ||
     die "missing here: ${packages[*]}, and apt-get is not there to install them" "this machine" "install what these Debian packages hold, then run it again"
@@ -53,10 +54,12 @@ install_missing() {
       die "missing here: ${packages[*]}, and there is no sudo" "user $(id -un)" "as root: apt-get install ${packages[*]}"
     apt=(sudo "${apt[@]}")
   fi
-  say "About to install these Debian packages with: ${apt[*]} install"
+  say "About to install these Debian packages (apt-get install, as root):"
   printf '%s\n' "${reasons[@]}" >&2
-  "${apt[@]}" update >&2 || die "apt-get update failed" "/etc/apt/sources.list*" "see the lines above"
-  "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >&2 || die "apt-get install failed" "apt" "see the lines above"
+  { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${packages[@]}"; } >"$log" 2>&1 || {
+    tail -n 15 "$log" >&2
+    die "apt-get failed" "$log" "mend what its last lines say, then run it again"
+  }
 }
 
 # --- Python environments ---
@@ -118,9 +121,9 @@ second_environment() {
 }
 
 case ${1:-} in '' | --second-python) ;; *) die "unknown argument $1" "lab/setup.sh" "give nothing, or --second-python" ;; esac
+mkdir -p "$cache"
 find_missing
 install_missing
-mkdir -p "$cache"
 exec 9>"$cache/setup.lock"
 flock 9
 first_environment

@@ -103,7 +103,7 @@ def shell(arguments: argparse.Namespace) -> int:
     """Become ssh."""
     spec = hosts.HOSTS[arguments.hosts]
     argv = access.ssh_command(arguments.user or spec.user, spec.address)
-    os.execvp(argv[0], [*argv, *arguments.argv])
+    os.execvp(argv[0], [*argv, *arguments.argv])  # noqa: S606 - the arguments are a list
 
 
 def status(_: argparse.Namespace) -> int:

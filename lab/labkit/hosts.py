@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's hosts: what there is, starting and removing them. `inventories/lab/hosts.yml` names the same addresses and users."""
+"""The lab's hosts: which there are, starting and removing them. inventories/lab/hosts.yml has the same addresses."""
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import access, image, pythons
-from .machine import NAME, STATE, SUBNET, LabError, boot_options, podman, run
-from .machine import raise_inotify_limit, restore_inotify_limit
+from .machine import (
+    NAME,
+    STATE,
+    SUBNET,
+    LabError,
+    boot_options,
+    podman,
+    raise_inotify_limit,
+    restore_inotify_limit,
+    run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,7 +112,7 @@ def start(host: str, tag: str, public_key: str, since: float) -> float:
 
 
 def lent_python(version: str) -> list[str]:
-    """The options that lend an interpreter to a host: a build with a shared library finds it only at the place of its installation."""
+    """The options that lend an interpreter to a host; at its own place, too, where a shared libpython is looked for."""
     if version in ("", "none"):
         return []
     prefix = pythons.prefix(version)
@@ -131,7 +141,18 @@ def wait_until_ready(host: str) -> str:
 def remove(hosts: Sequence[str]) -> None:
     """Remove containers at once: nothing in them is meant to last."""
     access.remember({HOSTS[host].address: "" for host in hosts})
-    together(lambda host: run(podman("rm", "--force", "--time=0", container(host))), hosts)
+    together(remove_one, hosts)
+
+
+def remove_one(host: str) -> None:
+    """Remove one container.
+
+    Its ssh sessions are ended first: a shared connection (ControlPersist) that is merely cut hangs, although a new host
+    is at the same address.
+    """
+    with contextlib.suppress(LabError):  # it may not answer: that is what labs are for
+        run(podman("exec", container(host), "systemctl", "kill", "ssh.service"), timeout=10, check=False)
+    run(podman("rm", "--force", "--time=0", container(host)))
 
 
 def down() -> list[str]:

@@ -26,7 +26,7 @@ find_go() {
   fetch_go
 }
 
-new_enough() { # FerretDB's and its dependencies' go.mod ask for 1.24 at most
+new_enough() { # FerretDB 1.24.2 asks for Go 1.24
   local version
   version=$("$1" env GOVERSION 2>/dev/null) || return 1
   [ "$(printf '%s\n' go1.24 "$version" | sort -V | head -n 1)" = go1.24 ]
@@ -58,6 +58,17 @@ fetch_source() { # module version expected-h1 folder
   chmod -R u+w "$4"
 }
 
+# Builds quietly: what the compiler says goes to a log whose end is shown when it fails.
+compile() { # folder, binary, package, further arguments
+  local folder=$1 binary=$2 package=$3
+  shift 3
+  say "Building $binary"
+  (cd "$folder" && "$go" build -trimpath "$@" -o "$work/bin/$binary" "$package") >"$work/$binary.log" 2>&1 || {
+    tail -n 15 "$work/$binary.log" >&2
+    die "$binary could not be built" "$work/$binary.log" "mend what the last lines say, then run it again: it goes on where it was"
+  }
+}
+
 build_ferretdb() {
   local source=$work/ferretdb indexes=$work/ferretdb/internal/handler/msg_createindexes.go
   fetch_source $ferretdb_module $ferretdb_version "$ferretdb_sum" "$source"
@@ -66,18 +77,15 @@ build_ferretdb() {
   # mongorestore sends the option "ns" with each index. mongod ignores it; FerretDB 1.x answers BadValue and the indexes are lost.
   grep -q '^\s*case "background":$' "$indexes" || die "the change to createIndexes does not apply" "$indexes" "adapt it to $ferretdb_version"
   sed -i 's/^\(\s*\)case "background":$/\1case "background", "ns":/' "$indexes"
-  say "Building FerretDB $ferretdb_version"
-  (cd "$source" && "$go" build -trimpath -ldflags='-s -w' -o "$work/bin/ferretdb" ./cmd/ferretdb)
+  compile "$source" ferretdb ./cmd/ferretdb -ldflags='-s -w'
 }
 
 build_tools() {
   local tool
   fetch_source $tools_module $tools_version "$tools_sum" "$work/tools"
   for tool in mongodump mongorestore; do
-    say "Building $tool"
     # -mod=mod: the vendor folder is only partly in the module's archive
-    (cd "$work/tools" && "$go" build -mod=mod -trimpath -ldflags="-s -w -X main.VersionStr=100.9.5+${tools_version##*-}" \
-      -o "$work/bin/$tool" "./$tool/main")
+    compile "$work/tools" "$tool" "./$tool/main" -mod=mod -ldflags="-s -w -X main.VersionStr=100.9.5+${tools_version##*-}"
   done
 }
 
@@ -89,7 +97,7 @@ if ! complete; then
   flock -w 1800 9 || die "another build has held the lock for half an hour" "$cache/ferretdb.lock" "end it and try again"
 fi
 if ! complete; then
-  say "Building the database server from source: once, two to three minutes on two cores; kept in $out"
+  say "Building FerretDB $ferretdb_version from source: once, two minutes on two cores; kept in $out"
   # A fixed place, so that a build that was broken off goes on where it was.
   work=$cache/ferretdb-build
   mkdir -p "$work/bin"

@@ -25,7 +25,7 @@ FIRST_STEPS = example(
 @click.group(
     invoke_without_command=True,
     epilog=f"{FIRST_STEPS}\n\n{EXIT_CODES}",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="runbook", help="Show the version, for example runbook --version")
 @click.pass_context

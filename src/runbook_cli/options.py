@@ -70,7 +70,7 @@ COMMON = (
         expose_value=False,
         is_eager=True,
         callback=_set("verbose"),
-        help="Show all that Ansible says, and a traceback where the library fails, for example runbook --verbose.",
+        help="Show all that Ansible says, and a traceback where the library fails. For example runbook list --verbose",
     ),
     click.option(
         "--project",
@@ -87,8 +87,8 @@ RUNNING = (
         "--inventory",
         metavar="PATH",
         multiple=True,
-        help="The hosts: a file, a folder, or names with a comma [RUNBOOK_INVENTORY]. There is no default: nothing acts "
-        "on hosts that nobody named. For example -i inventories/lab",
+        help="The hosts: a file, a folder, or names with a comma [RUNBOOK_INVENTORY]. There is no default: nothing "
+        "acts on hosts that nobody named. For example -i inventories/lab",
     ),
     click.option(
         "-l",

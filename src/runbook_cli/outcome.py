@@ -7,7 +7,6 @@ Ansible's own exit code is never looked at: it is 4 both for an unreachable host
 from __future__ import annotations
 
 import re
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +24,7 @@ CODES = {
     "crashed": 1,  # a task failed outside the lifecycle: a bug of ours
     "unfinished": 1,  # nothing was heard of the host: Ansible ended, or was stopped, before
 }
+_REFUSED = "REFUSED:"  # as the summary callback begins, when it ends a run before it touches a host
 GRAVITY = (1, 5, 6, 8, 7, 4, 3, 0)
 STOPPED = {"timed_out": 124, "interrupted": 130}
 
@@ -90,7 +90,8 @@ class Collector:
         self.stats: dict[str, Any] | None = None
         self._ended: dict[tuple[str, str], Target] = {}
         self._trouble: dict[str, Target] = {}
-        self._said: deque[str] = deque(maxlen=50)
+        self._error = ""
+        self._refusal = ""
 
     def feed(self, event: dict[str, Any]) -> None:
         """Take one event of ansible-runner."""
@@ -101,7 +102,15 @@ class Collector:
         elif kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable"):
             self._result(kind, data)
         elif not data.get("host"):
-            self._said.extend(str(event.get("stdout") or "").splitlines())
+            self._listen(str(event.get("stdout") or ""))
+
+    def _listen(self, text: str) -> None:
+        """Keep what Ansible and our callback say on their own account, outside of any host's result."""
+        for line in text.splitlines():
+            if line.startswith(_REFUSED):
+                self._refusal = line.removeprefix(_REFUSED).strip()
+            elif found := re.match(r"(?:ERROR!|\[ERROR\]:)\s*(.+)", line):
+                self._error = found[1]
 
     def _result(self, kind: str, data: dict[str, Any]) -> None:
         result = data.get("res") or {}
@@ -149,8 +158,10 @@ class Collector:
 
     def _without_outcome(self, host: str, lifecycle: bool, check: bool, stopped: str | None) -> Target:
         stats = self.stats or {}
+        if self.stats is None and self._refusal:
+            return Target(host, host, "refused", message=self._refusal)
         if stopped or host not in (stats.get("processed") or {}):
-            why = "the run was stopped before it ended here" if stopped else self.last_error()
+            why = "the run was stopped before it ended here" if stopped else self._error
             return Target(host, host, "unfinished", message=why or "Ansible ended before it came to this host")
         if lifecycle or self._is_bad(host):
             return self._trouble.get(host) or Target(
@@ -159,11 +170,6 @@ class Collector:
         changed = int((stats.get("changed") or {}).get(host, 0))
         text = f"ran to its end; {changed} {'tasks would change' if check else 'tasks changed'} something"
         return Target(host, host, "predicted" if check and changed else "completed", message=text)
-
-    def last_error(self) -> str:
-        """The last error that Ansible itself reported (a playbook that does not load), in one line."""
-        errors = [line for line in self._said if line.startswith(("ERROR!", "[ERROR]", "ansible-playbook: error"))]
-        return re.sub(r"^(ERROR!|\[ERROR\]:?)\s*", "", errors[-1]).strip() if errors else ""
 
 
 def _failed(host: str, task: str | None, result: dict[str, Any]) -> Target:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a playbook brings along: the roles that it uses, their causes with remedies, and their variables.
+"""What a playbook brings along: the roles that it reaches, their causes with remedies, and their variables.
 
-Everything is read from the files that Ansible itself reads (the playbook, a role's vars and meta/argument_specs.yml).
+Everything is read from the files that Ansible reads: playbooks, tasks, vars, defaults and meta/argument_specs.yml.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
@@ -18,7 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLLECTION = "ops.runbook."
-LIFECYCLE = "remediate"
+NO_ACT = {"report_only", "escalate"}
+_INCLUDES = {f"{prefix}{verb}_role" for prefix in ("", "ansible.builtin.") for verb in ("include", "import")}
+
+
+class Use(NamedTuple):
+    """A role of our collection that is used, its entry point (tasks_from), and the variables that its caller sets."""
+
+    role: str
+    entry: str
+    bound: frozenset[str]
+
+
+LIFECYCLE = ("remediate", "main")
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,91 +52,97 @@ def read_yaml(path: Path) -> Any:
         raise CliError(f"cannot be read: {' '.join(str(error).split())}", str(path), code=1) from None
 
 
-def uses(root: Path, playbook: Playbook) -> dict[str, str]:
-    """Roles of our collection that the playbook names, in order: {role: its entry point, 'main' unless tasks_from}."""
-    known = {path.name for path in roles_folder(root).glob("*") if path.is_dir()}
-    found: dict[str, str] = {}
-    for role, entry in _mentions(read_yaml(playbook.path), "main"):
-        if role in known:
-            found.setdefault(role, entry)
-    return found
+def uses(root: Path, playbook: Playbook) -> list[Use]:
+    """The roles that the playbook reaches, itself or through other roles, in order."""
+    found: dict[tuple[str, str], Use] = {}
+    waiting = list(_named(read_yaml(playbook.path)))
+    while waiting:
+        use = waiting.pop(0)
+        if use[:2] not in found:
+            found[use[:2]] = use
+            waiting += _named(read_yaml(roles_folder(root) / use.role / "tasks" / f"{use.entry}.yml"))
+    return list(found.values())
 
 
-def _mentions(node: Any, entry: str) -> Iterator[tuple[str, str]]:
-    """Every text that may name a role (include_role, roles:, a variable of the play), with the tasks_from beside it."""
-    if isinstance(node, dict):
-        beside = str(node.get("tasks_from") or entry).removesuffix(".yml")
-        for value in node.values():
-            yield from _mentions(value, beside)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _mentions(value, entry)
-    elif isinstance(node, str):
-        yield node.removeprefix(COLLECTION), entry
+def _named(node: Any) -> Iterator[Use]:
+    """Roles named by `roles:` of a play and by include_role and import_role of tasks, at any depth."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _named(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "roles":
+                yield from (_use(role, {}) for role in value or [])
+            elif key in _INCLUDES:
+                yield _use(value, node.get("vars") or {})
+            else:
+                yield from _named(value)
+
+
+def _use(role: Any, bound: dict[str, Any]) -> Use:
+    spec = role if isinstance(role, dict) else {"name": role}
+    name = str(spec.get("role") or spec.get("name")).removeprefix(COLLECTION)
+    return Use(name, str(spec.get("tasks_from") or "main").removesuffix(".yml"), frozenset(bound))
 
 
 def has_lifecycle(root: Path, playbook: Playbook) -> bool:
-    """Whether the playbook goes through the remediate role, itself or by a pack: then each host ends in an outcome."""
-    found = uses(root, playbook)
-    if LIFECYCLE in found:
-        return True
-    tasks = [roles_folder(root) / role / "tasks" / f"{entry}.yml" for role, entry in found.items()]
-    return any(LIFECYCLE in path.read_text(encoding="utf-8") for path in tasks if path.is_file())
+    """Whether the playbook goes through the remediate role: then it can only look, and each host ends in an outcome."""
+    return LIFECYCLE in (use[:2] for use in uses(root, playbook))
 
 
 def causes(root: Path, role: str) -> list[dict[str, Any]]:
     """The causes of a pack in their order of precedence; empty for a role that is not a pack."""
     folder = roles_folder(root) / role
+    keys = ("cause", "why", "remedy", "risk", "ask", "next_step")
     for path in sorted([*folder.glob("vars/**/*.yml"), *folder.glob("defaults/**/*.yml")]):
         listed = (read_yaml(path) or {}).get(f"{role}_causes")
         if listed:
-            keys = ("cause", "why", "remedy", "risk", "ask", "next_step")
             return [{key: cause.get(key) for key in keys} for cause in listed]
     return []
 
 
-def variables(root: Path, role: str, entry: str) -> list[dict[str, Any]]:
-    """The role's documented variables: name, type, default, required, choices, description (one text)."""
-    specs = read_yaml(roles_folder(root) / role / "meta" / "argument_specs.yml") or {}
-    options = ((specs.get("argument_specs") or {}).get(entry) or {}).get("options") or {}
+def variables(root: Path, use: Use) -> list[dict[str, Any]]:
+    """What a person may set: role, name, type, default, required, choices, description (one text)."""
+    folder = roles_folder(root) / use.role
+    specs = ((read_yaml(folder / "meta" / "argument_specs.yml") or {}).get("argument_specs") or {}).get(use.entry) or {}
+    defaults = read_yaml(folder / "defaults" / "main.yml") or {}
     return [
         {
-            "role": role,
+            "role": use.role,
             "name": name,
             "type": spec.get("type", "str"),
-            "default": spec.get("default"),
+            "default": spec.get("default", defaults.get(name)),
             "required": bool(spec.get("required")),
             "choices": spec.get("choices"),
             "description": _text(spec.get("description", "")),
         }
-        for name, spec in options.items()
+        for name, spec in (specs.get("options") or {}).items()
+        if name not in use.bound
     ]
 
 
 def _text(description: Any) -> str:
-    return " ".join(str(part) for part in description) if isinstance(description, list) else str(description)
+    """One text without Ansible's markup, such as C(...)."""
+    lines = description if isinstance(description, list) else [description]
+    return re.sub(r"\b[A-Z]\(([^)]*)\)", r"\1", " ".join(str(line) for line in lines))
 
 
-def remedies(root: Path, playbook: Playbook) -> list[str]:
-    """Names that --approve may take: what the causes call for, and what lies in tasks/remedies/ of the roles."""
-    roles = [*uses(root, playbook), LIFECYCLE]
+def approvable(root: Path, playbook: Playbook) -> list[str]:
+    """What --approve may name: remedies that exist, and causes that call for one."""
+    roles = {use.role for use in uses(root, playbook)}
     files = {path.stem for role in roles for path in (roles_folder(root) / role).glob("tasks/remedies/*.yml")}
-    named = {str(cause["remedy"]) for role in roles for cause in causes(root, role) if cause["remedy"]}
-    return sorted((files | named) - {"report_only"})
+    acting = [cause for role in roles for cause in causes(root, role) if cause["remedy"] not in NO_ACT]
+    return sorted(files | {str(cause[key]) for cause in acting for key in ("cause", "remedy")})
 
 
 def describe(root: Path, playbook: Playbook) -> dict[str, Any]:
     """Everything that `show` shows, except the command."""
     found = uses(root, playbook)
-    lifecycle = has_lifecycle(root, playbook)
-    if lifecycle:
-        found.setdefault(LIFECYCLE, "main")
-    packs = [{"service": role, "causes": listed} for role in found if (listed := causes(root, role))]
-    described = [variable for role, entry in found.items() for variable in variables(root, role, entry)]
+    roles = dict.fromkeys(use.role for use in found)
     return {
         **playbook.header(),
         "path": str(playbook.path),
-        "diagnosable": lifecycle,
-        "packs": packs,
-        "variables": described,
+        "diagnosable": has_lifecycle(root, playbook),
+        "packs": [{"service": role, "causes": listed} for role in roles if (listed := causes(root, role))],
+        "variables": [variable for use in found for variable in variables(root, use)],
     }

@@ -15,7 +15,7 @@ from typing import Any
 
 from runbook_cli.answer import CliError, did_you_mean
 from runbook_cli.launch import Job
-from runbook_cli.pack import has_lifecycle, remedies
+from runbook_cli.pack import approvable, has_lifecycle
 from runbook_cli.project import Playbook, find_playbook, find_root, inventories, records_folder
 from runbook_cli.targets import find_inventory, resolve
 
@@ -109,10 +109,14 @@ def parse_extra(text: str) -> dict[str, str] | str:
 
 def _settings(root: Path, playbook: Playbook, options: Options) -> dict[str, Any]:
     settings: dict[str, Any] = {} if options.act else {"remediate_act": False}
-    known = remedies(root, playbook) if options.approve else []
+    known = approvable(root, playbook) if options.approve else []
     for name in options.approve:
         if name not in known:
-            raise CliError(f"{playbook.name} has no remedy {name!r}", "--approve", did_you_mean(name, known))
+            raise CliError(
+                f"{playbook.name} has no remedy or cause {name!r} that may be approved",
+                "--approve",
+                did_you_mean(name, known),
+            )
     if options.approve:
         settings["remediate_approved"] = list(options.approve)
     return settings

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbook_cli.answer import CliError, did_you_mean
+from runbook_cli.answer import USAGE, CliError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,22 +54,16 @@ def resolve(
     loader = DataLoader()
     variables = _variables(loader, given)
     manager = _load(loader, inventories)
-    tokens = _tokens(limit)
     if limit is not None:
-        _positive(limit, tokens)
+        _check_limit(manager, limit)
         manager.subset(limit)
+    patterns = _patterns(loader, playbook, variables)
     with _quiet():
-        hosts = _hosts(manager, list(_patterns(loader, playbook, variables)))
-    unknown = _unknown(manager, tokens)
+        hosts = _hosts(manager, patterns)
     if not hosts:
-        raise CliError(
-            "no host is left: " + (f"--limit {limit} matches none" if limit else "the inventory has none"),
-            f"{playbook.stem} with {', '.join(inventories)}",
-            _hint(manager, unknown),
-            REFUSED,
-        )
-    if unknown:
-        raise CliError(f"unknown host {unknown[0]!r}", "--limit", _hint(manager, unknown))
+        meant = f"--limit {limit}" if limit is not None else "the inventory"
+        what = f"no host is left: {meant} has none of 'hosts: {', '.join(map(str, patterns))}'"
+        raise CliError(what, f"{playbook.stem} with {', '.join(inventories)}", _hint(manager, ""), REFUSED)
     return hosts
 
 
@@ -123,17 +117,26 @@ def _variables(loader: Any, given: Iterable[dict[str, Any] | str]) -> dict[str, 
     return found
 
 
-def _patterns(loader: Any, playbook: Path, variables: dict[str, Any]) -> Iterator[Any]:
-    """The `hosts` of every play, with templates filled in, through import_playbook."""
+def _patterns(loader: Any, playbook: Path, variables: dict[str, Any]) -> list[Any]:
+    """The `hosts` of every play, with templates filled in."""
+    from ansible.errors import AnsibleError
     from ansible.template import Templar
 
     templar = Templar(loader=loader, variables=variables)
+    try:
+        return [templar.template(hosts) for hosts in _raw_patterns(loader, playbook)]
+    except AnsibleError as error:
+        reason = " ".join(str(error).split())
+        raise CliError(f"its hosts cannot be determined: {reason}", playbook.name, "Give the variable by -e.") from None
+
+
+def _raw_patterns(loader: Any, playbook: Path) -> Iterator[Any]:
     for play in loader.load_from_file(str(playbook), cache="none", trusted_as_template=True) or []:
         for key in ("import_playbook", "ansible.builtin.import_playbook"):
             if key in play:
-                yield from _patterns(loader, playbook.parent / str(play[key]), variables)
+                yield from _raw_patterns(loader, playbook.parent / str(play[key]))
         if "hosts" in play:
-            yield templar.template(play["hosts"])
+            yield play["hosts"]
 
 
 def _hosts(manager: Any, patterns: list[Any]) -> list[str]:
@@ -142,11 +145,26 @@ def _hosts(manager: Any, patterns: list[Any]) -> list[str]:
     return list(dict.fromkeys(str(host) for pattern in remote for host in manager.list_hosts(pattern)))
 
 
-def _tokens(limit: str | None) -> list[str]:
+def _check_limit(manager: Any, limit: str) -> None:
+    """Refuse a limit that names no host, or one that does not exist.
+
+    A misspelt exclusion counts as well, because it would let its host in.
+    """
+    tokens = _tokens(limit)
+    if not any(token[0] not in "!&" for token in tokens):
+        what = f"--limit {limit!r} names no host, and Ansible would take every other one for it"
+        raise CliError(what, hint="Name the hosts or groups that are meant; 'all' if it is all of them.", code=REFUSED)
+    unknown = [token.lstrip("!&") for token in tokens if not _known(manager, token.lstrip("!&"))]
+    if unknown:
+        code = REFUSED if len(unknown) == len(tokens) else USAGE
+        raise CliError(f"unknown host {unknown[0]!r}", "--limit", _hint(manager, unknown[0]), code)
+
+
+def _tokens(limit: str) -> list[str]:
     from ansible.inventory.manager import split_host_pattern
 
     tokens: list[str] = []
-    for token in split_host_pattern(limit or ""):
+    for token in split_host_pattern(limit):
         tokens += _from_file(token[1:]) if token.startswith("@") else [token]
     return tokens
 
@@ -157,18 +175,6 @@ def _from_file(name: str) -> list[str]:
     except OSError as error:
         raise CliError(f"cannot be read: {error.strerror}", f"--limit @{name}", "Write one host a line.") from None
     return [line.strip() for line in lines if line.strip()]
-
-
-def _positive(limit: str, tokens: list[str]) -> None:
-    if not any(token[0] not in "!&" for token in tokens):
-        what = f"--limit {limit!r} names no host, and Ansible would take every other one for it"
-        raise CliError(what, hint="Name the hosts or groups that are meant; 'all' if it is all of them.", code=REFUSED)
-
-
-def _unknown(manager: Any, tokens: list[str]) -> list[str]:
-    """Tokens that match nothing; a misspelt exclusion counts, because it would let its host in."""
-    names = (token.lstrip("!&") for token in tokens)
-    return [name for name in names if not _known(manager, name)]
 
 
 def _known(manager: Any, name: str) -> bool:
@@ -184,8 +190,6 @@ def _known(manager: Any, name: str) -> bool:
         return False
 
 
-def _hint(manager: Any, unknown: list[str]) -> str:
+def _hint(manager: Any, wrong: str) -> str:
     known = sorted({*manager.hosts, *(name for name in manager.groups if name != "ungrouped")})
-    if unknown and len(known) <= 30:
-        return did_you_mean(unknown[0], known)
-    return "See 'ansible-inventory -i PATH --graph' for the hosts that there are."
+    return did_you_mean(wrong, known) if len(known) <= 30 else "See 'ansible-inventory -i PATH --graph'."

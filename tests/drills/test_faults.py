@@ -67,8 +67,8 @@ def _run(service: str, expected: dict[str, t.Any], fault: dict[str, t.Any], reco
 
 def _summary(ran: tuple[lab.Ran, dict[str, t.Any]]) -> dict[str, t.Any]:
     done, document = ran
-    assert document.get("hosts", {}).get(HOST), done.text
-    return t.cast("dict[str, t.Any]", document["hosts"][HOST])
+    assert document.get("targets"), done.text
+    return t.cast("dict[str, t.Any]", document["targets"][0]["summary"])
 
 
 def _assert_data(fault: dict[str, t.Any], before: dict[str, t.Any]) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """As much of BSON as a probe needs, because a target has no driver.
 
-Source: the BSON specification 1.1. Encoding knows what commands are made of; decoding knows every type, so that any reply can be
-read, and gives plain JSON-ready values except for `Milliseconds` and `bytes`.
+Source: the BSON specification 1.1. Encoding knows what commands are made of; decoding knows every type, so that any
+reply can be read, and gives plain JSON-ready values except for `Milliseconds` and `bytes`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def _text(value: str) -> bytes:
 def decode(raw: bytes) -> dict[str, Any]:
     """The BSON document in raw.
 
-    Object ids, decimals and scripts come as text, timestamps as their number, the two key types as "MinKey" and "MaxKey".
+    Object ids, decimals and scripts come as text, timestamps as their number, the two extreme keys as "MinKey" and
+    "MaxKey".
 
     Raises:
         ValueError: raw is not one whole BSON document.
@@ -67,7 +68,7 @@ def decode(raw: bytes) -> dict[str, Any]:
     try:
         document, end = _document(raw, 0)
     except (struct.error, IndexError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError("damaged BSON: %s" % error)
+        raise ValueError("damaged BSON: %s" % error) from error
     if end != len(raw):
         raise ValueError("damaged BSON: %d bytes after its end" % (len(raw) - end))
     return document

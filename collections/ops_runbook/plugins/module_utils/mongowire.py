@@ -22,7 +22,7 @@ _OP_MSG = 2013
 _LARGEST = 48 * 1024 * 1024  # maxMessageSizeBytes of every server
 
 
-class NoAnswer(Exception):
+class NoAnswer(Exception):  # noqa: N818 - it is no error: it is the measurement
     """The server gave no usable answer; `kind` is refused | timeout | closed | unreachable | protocol."""
 
     def __init__(self, kind: str, text: str) -> None:
@@ -39,7 +39,7 @@ class Connection:
         try:
             self._socket: socket.socket = host.connect(address, port, limit)
         except OSError as error:
-            raise _no_answer(error)
+            raise _no_answer(error) from error
 
     def left(self) -> float:
         """Seconds of the limit that are left, at least a millisecond: a socket takes 0 for "do not wait"."""
@@ -59,9 +59,9 @@ class Connection:
             self._socket.sendall(header + payload)
             return self._reply()
         except OSError as error:
-            raise _no_answer(error)
+            raise _no_answer(error) from error
         except (ValueError, struct.error) as error:
-            raise NoAnswer("protocol", "the answer is not MongoDB's: %s" % error)
+            raise NoAnswer("protocol", "the answer is not MongoDB's: %s" % error) from error
 
     def _reply(self) -> dict[str, Any]:
         size, _, answers, opcode = struct.unpack("<iiii", self._exactly(16))
@@ -71,7 +71,7 @@ class Connection:
         flags, kind = struct.unpack_from("<IB", payload)
         if kind:
             raise ValueError("section of kind %d" % kind)
-        return decode(payload[5:-4] if flags & 1 else payload[5:])  # bit 0: a CRC-32C follows, which TCP makes needless here
+        return decode(payload[5:-4] if flags & 1 else payload[5:])  # bit 0: a checksum follows; TCP has its own
 
     def _exactly(self, size: int) -> bytes:
         parts = []

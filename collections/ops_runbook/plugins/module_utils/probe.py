@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""All checks of a service in one call, each in its own thread and with its own limit. Measurements only, no opinions."""
+"""All checks of a service in one call, each in its own thread, with its own limit. Measurements only, no opinions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .host import LocalHost, utc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any
 
     from .host import Completed, Host
 
-TYPES = ("command", "deleted_open", "descriptors", "disk", "dns", "file", "journal", "log", "memory", "mongodb", "oom_kills",
-         "process", "systemd_unit", "tcp_port")
+TYPES = ("command", "deleted_open", "descriptors", "disk", "dns", "file", "journal", "log", "memory", "mongodb",
+         "oom_kills", "process", "systemd_unit", "tcp_port")
 TIMEOUT = 5.0
 GRACE = 0.5  # a collector that knows its limit may still be putting its answer together
 
@@ -60,49 +60,54 @@ def plan(name: str, asked: Any, check: bool = False) -> tuple[Any, dict[str, Any
     spec = dict(module.SPEC, type={"type": "str"}, timeout={"type": "float", "default": TIMEOUT})
     for option in asked:
         if option not in spec:
-            raise BadInput("unknown argument %r" % (option,), where, "A %s check has %s." % (kind, ", ".join(sorted(spec))))
+            known = ", ".join(sorted(spec))
+            raise BadInput("unknown argument %r" % (option,), where, "A %s check has %s." % (kind, known))
     args = {option: _argument(where, option, spec[option], asked.get(option)) for option in spec}
     if not 0 < args["timeout"] <= 3600:
         raise BadInput("%g s is no limit" % args["timeout"], where + ", timeout", "Give seconds above 0, at most 3600.")
     try:
         module.verify(args)
     except BadInput as error:
-        raise BadInput(error.what, "%s, %s" % (where, error.where), error.hint)
+        raise BadInput(error.what, "%s, %s" % (where, error.where), error.hint) from error
     if check and "write_check" in args:
         args["write_check"] = False
     return module, args
 
 
-_SHAPES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
-    "str": (str, str), "int": (int, int), "float": ((int, float), float), "list": (list, list), "dict": (dict, dict),
-    "bool": (bool, bool),
-}
+_ACCEPTED: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "list": list, "dict": dict, "bool": bool}
 _TRUTH = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def _argument(where: str, option: str, spec: dict[str, Any], value: Any) -> Any:
-    """One argument in its type; text for a number or a truth is taken, because a variable given with -e is always text."""
+    """One argument in its type."""
     where = "%s, %s" % (where, option)
     if value is None:
         if spec.get("required"):
             raise BadInput("is missing", where, str(spec["doc"]))
         return spec.get("default")
     kind = spec["type"]
-    accepted, convert = _SHAPES[kind]
-    if isinstance(value, str) and kind in ("int", "float", "bool", "list"):
-        try:
-            value = [value] if kind == "list" else _TRUTH[value.lower()] if kind == "bool" else convert(value)
-        except (ValueError, KeyError):
-            pass
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
+    value = _from_text(kind, value) if isinstance(value, str) else value
+    if not isinstance(value, _ACCEPTED[kind]) or (isinstance(value, bool) and kind != "bool"):
         raise BadInput("%r is not of type %s" % (value, kind), where, str(spec.get("doc", "Correct it.")))
     if value not in spec.get("choices", [value]):
         raise BadInput("%r is none of %s" % (value, ", ".join(spec["choices"])), where, "Choose one of them.")
-    return convert(value)
+    return float(value) if kind == "float" else value
+
+
+def _from_text(kind: str, text: str) -> Any:
+    """Text for a number or a truth will do, because a variable given with -e is always text; a word for a list, too."""
+    if kind == "bool":
+        return _TRUTH.get(text.lower(), text)
+    if kind == "list":
+        return [text]
+    try:
+        return int(text) if kind == "int" else float(text) if kind == "float" else text
+    except ValueError:
+        return text
 
 
 def measure(host: Host, plans: dict[str, tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
-    """name -> measurement, all at the same time; a collector that passes its limit is left behind and counts as unknown."""
+    """Measurements by name, all at the same time; a collector that passes its limit is left behind: unknown."""
     slots: dict[str, list[dict[str, Any]]] = {name: [] for name in plans}
     began = time.monotonic()
     threads = []

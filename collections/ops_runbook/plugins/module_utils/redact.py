@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Secrets out of text that people and records are going to see: one pure function over one table of patterns.
 
-What looks like a secret's value becomes `***`, its name stays. In doubt it masks too much. No pattern may need more than
-linear time: a repeat is bounded, or what follows it cannot fail.
+What looks like a secret's value becomes `***`, its name stays. In doubt it masks too much. No pattern may need more
+than linear time: a repeat is bounded, or what follows it cannot fail.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 MASK = "***"
 
 # Words that make a name a secret's name; each begins with two plain letters.
-_WORDS = (r"pass(?:word|wd(?!:(?:amd64|arm64|i386|all)\b)|phrase|code|(?<=[_.-]pass)(?![A-Za-z])|"
-          r"(?<!bypass)(?<!compass)(?=\\*[\"']?[ \t]*=|\\*[\"'][ \t]*:))",
-          "pwd", "secret",
-          "token(?!iz)", "credential", "authorization", "api[_.-]?key", "ac(?:cess|count)[_.-]?key", "private[_.-]?key",
-          "signing[_.-]?key", "shared[_.-]?key", "encryption[_.-]?key", "master[_.-]?key",
-          "비밀번호", "패스워드", "암호", "토큰")
+_WORDS = (
+    r"pass(?:word|wd(?!:(?:amd64|arm64|i386|all)\b)|phrase|code)",  # not the Debian package passwd:amd64
+    r"pass(?:(?<=[_.-]pass)(?![A-Za-z])|(?<!bypass)(?<!compass)(?=\\*[\"']?[ \t]*=|\\*[\"'][ \t]*:))",
+    "pwd", "secret", "token(?!iz)", "credential", "authorization", "api[_.-]?key", "ac(?:cess|count)[_.-]?key",
+    "private[_.-]?key", "signing[_.-]?key", "shared[_.-]?key", "encryption[_.-]?key", "master[_.-]?key",
+    "비밀번호", "패스워드", "암호", "토큰",
+)
 
 
 def _any(words: tuple[str, ...]) -> str:
@@ -36,13 +37,15 @@ def _any(words: tuple[str, ...]) -> str:
 # The lookahead takes what follows at once and for good (3.8 has no possessive repeat).
 _NAME = _any(_WORDS) + r"(?=(?P<tail>[\w.-]{0,60}))(?P=tail)"
 _SIGN = r"[ \t]*(?::(?!:|//)=?|={1,2}>?)[ \t]*"
-_QUOTED = r"(?P<quote>\\{0,7}[\"'])(?:[^\\\"'\n]+|(?!(?<!\\)(?P=quote))[^\n]|\n[ \t]+)*(?:(?P=quote)(?:[^\s,;&:)\]}>]\S*)?)?"
+# A quoted value may go on in indented lines; what is glued to its closing quote belongs to it.
+_QUOTED = (r"(?P<quote>\\{0,7}[\"'])(?:[^\\\"'\n]+|(?!(?<!\\)(?P=quote))[^\n]|\n[ \t]+)*"
+           r"(?:(?P=quote)(?:[^\s,;&:)\]}>]\S*)?)?")
 # A separator ends a plain value only where another name follows it, a bracket only where nothing else does.
 _PLAIN = (r"(?!\\*[\"']|\*{3}[\"'])(?:[^\s,;&)\]}>]+|[,;&](?![\"']?[\w.-]{1,64}[\"']?[=:]|\s|$)"
           r"|[)\]}>](?![)\]}>]{0,8}(?:\s|$|[,;&])))+")
 _INSIDE = r"(?:[^\n\"'\[\]{}]+|\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|\n(?=[ \t\]}])"
 _BRACKETS = r"[\[{]" + _INSIDE + r"|[\[{]" + _INSIDE + r")*[\]}])*(?:[\]}]|[^\n]*)"
-_TOOLS = {"mongo": "p", "mysql": "p", "mariadb": "p", "redis-cli": "a", "sshpass": "p", "curl": "u", "psql": "W"}
+_TOOLS = {"mongo": "p", "mysql": "p", "mariadb": "p", "redis-cli": "a", "sshpass": "p", "curl": "u"}
 
 
 def _location(match: Match[str]) -> str:
@@ -104,33 +107,35 @@ def _short_flags(match: Match[str]) -> str:
 
 _TABLE: tuple[tuple[str, Replacement], ...] = (
     # private keys; the beginning, or the end, may be cut off
-    (r"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)[\s\S]*?(-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+    (r"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)[\s\S]*?(-----END [A-Z0-9 ]{0,30}PRIVATE KEY|\Z)",
      r"\1" + MASK + r"\2"),
     (r"\A[A-Za-z0-9+/=\s]*(-----END [A-Z0-9 ]{0,30}PRIVATE KEY)", MASK + r"\1"),
     (r"://[^\s\"'`]+", _location),
     # credentials that are known by their shape
     (r"(hooks\.slack(?:-gov)?\.com/)[^\s\"'<>]+", r"\1" + MASK),
     (r"(discord(?:app)?\.com/api/webhooks/)[^\s\"'<>]+", r"\1" + MASK),
-    (r"(?<![\w-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)*", MASK),
+    (r"eyJ(?<![\w-]eyJ)[\w-]+\.[\w-]+(?:\.[\w-]*)*", MASK),
     (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
     (r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|sk_live_|rk_live_|AIza|hvs\.)[\w-]{10,}", MASK),
     (r"([?&](?i:sig|signature|x-amz-signature)=)[^\s&\"'<>]+", r"\1" + MASK),
     (r"((?:Bearer|bearer|BEARER)[ \t]+)(?!(?i:token|auth|scheme|realm))[^\s\"',;]+", r"\1" + MASK),
     (r"((?:Basic|basic|BASIC)[ \t]+)([A-Za-z0-9+/]{4,}={0,2})", _basic),
-    (r"([AaCc](?i:(?<=a)uthorization|(?<=c)ookie)[ \t]*:[ \t]*)(?!\\*[\"'])(?:(?i:digest|aws4)[^\r\n]*|[^\"'\r\n]+)", r"\1" + MASK),
+    (r"([AaCc](?i:(?<=a)uthorization|(?<=c)ookie)[ \t]*:[ \t]*)(?!\\*[\"'])"
+     r"(?:(?i:digest|aws4)[^\r\n]*|[^\"'\r\n]+)", r"\1" + MASK),
     # a secret's name before its value: lines of YAML and INI with what is indented below, then lists, quoted and plain
     (r"(?m)^([ \t]*)((?:[-+][ \t]+)?[\"']?[\w.-]{0,80}?" + _NAME + r"[\"']?(?:[ \t]*:[ \t]+|[ \t]+=[ \t]+))"
      r"(?![\s\"'\[{])[^\n]+(?:(?:\n[ \t]*)*\n\1[ \t]+\S[^\n]*)*", r"\1\2" + MASK),
     (r"(?P<open>[\"'])(?=[\w.-]{1,140}=)([\w.-]{0,80}?" + _NAME + r"=)(?!\\*[\"'])(?:(?!(?P=open))[^\n])*(?P=open)",
      r"\g<open>\2" + MASK + r"\g<open>"),
-    (r"(?P<name>" + _NAME + r"\\*[\"']?" + _SIGN + ")(?:" + _BRACKETS + "|" + _QUOTED + "|(?P<plain>" + _PLAIN + "))", _value),
+    (r"(?P<name>" + _NAME + r"\\*[\"']?" + _SIGN + ")(?:" + _BRACKETS + "|" + _QUOTED + "|(?P<plain>" + _PLAIN + "))",
+     _value),
     (r"(<[\w:.-]{0,40}?" + _NAME + r">)[^<]+", r"\1" + MASK),
     # flags and statements
     (r"(?P<name>-(?<![\w-]-)-?[\w.-]{0,40}?" + _NAME + r"[ \t]+)(?:" + _QUOTED + r"|(?!--)\S+)", _value),
-    (r"(?P<name>[PpIi](?i:(?<=p)assword|(?<=i)dentified[ \t]+(?:with[ \t]+\S{1,64}[ \t]+)?(?:by|as))[ \t]+)" + _QUOTED, _value),
+    (r"(?P<name>[PpIi](?i:(?<=p)assword|(?<=i)dentified[ \t]+(?:with[ \t]+\S{1,64}[ \t]+)?(?:by|as))[ \t]+)" + _QUOTED,
+     _value),
     (r"([RrMm](?i:(?<=r)equirepass|(?<=m)asterauth)[ \t]+)\S+", r"\1" + MASK),
-    (r"(\b(mongo|mysql|mariadb|redis-cli|sshpass|curl|psql)(?:sh|dump|restore|export|import|stat|top|admin|check)?)([ \t][^\n]*)",
-     _short_flags),
+    (r"(\b(" + "|".join(_TOOLS) + r")(?:sh|dump|restore|export|import|stat|top|admin|check)?)([ \t][^\n]*)", _short_flags),
 )
 _COMPILED: tuple[tuple[Pattern[str], Replacement], ...] = tuple(
     (re.compile(pattern, re.ASCII), replacement) for pattern, replacement in _TABLE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a check without rules of its own is judged by, and how each type is told in one line. Data and pure functions."""
+"""What a check without rules of its own is judged by, and how each type is told in one line. Data and pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ def _rule(metric: str, operator: str, value: t.Any, unit: str | None = None) -> 
 DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
     "command": ([], [_rule("timed_out", "==", True), _rule("rc", "!=", 0)]),
     "deleted_open": ([_rule("bytes", ">", 1, "GiB")], [_rule("under_count", ">", 0)]),
-    "descriptors": ([_rule("used_percent", ">", 80, "percent")], [_rule("used_percent", ">", 95, "percent")]),
+    "descriptors": ([_rule("used_percent", ">", 80, "percent")], [_rule("used_percent", ">", 90, "percent")]),
     "disk": (
         [_rule("used_percent", ">", 80, "percent"), _rule("inodes_used_percent", ">", 80, "percent")],
-        [_rule("exists", "==", False), _rule("read_only", "==", True), _rule("used_percent", ">", 85, "percent"),
-         _rule("inodes_used_percent", ">", 90, "percent")],
+        [
+            _rule("exists", "==", False),
+            _rule("read_only", "==", True),
+            _rule("used_percent", ">", 85, "percent"),
+            _rule("inodes_used_percent", ">", 90, "percent"),
+        ],
     ),
     "dns": ([_rule("took_ms", ">", 1000, "ms")], [_rule("resolved", "==", False)]),
     "file": (
@@ -34,18 +38,25 @@ DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
         [_rule("used_percent", ">", 90, "percent"), _rule("unit_used_percent", ">", 95, "percent")],
     ),
     "mongodb": (
-        [_rule("ping_ms", ">", 1000, "ms")],
-        [_rule("answered", "==", False), _rule("read_ok", "==", False), _rule("validate_ok", "==", False),
-         _rule("write_ok", "==", False)],
+        [_rule("ping_ms", ">", 1000, "ms"), _rule("errors", "!=", [])],
+        [
+            _rule("answered", "==", False),
+            _rule("read_ok", "==", False),
+            _rule("validate_ok", "==", False),
+            _rule("write_ok", "==", False),
+        ],
     ),
     "oom_kills": ([_rule("count", ">", 0)], [_rule("unit_count", ">", 0)]),
     "process": (
-        [_rule("state", "==", "D")],
+        [],
         [_rule("running", "==", False), _rule("state", "in", ["T", "t", "Z"]), _rule("foreign_count", ">", 0)],
     ),
     "systemd_unit": (
         [_rule("active_state", "in", ["reloading", "activating"]), _rule("need_reload", "==", True)],
-        [_rule("active_state", "not_in", ["active", "reloading", "activating"]), _rule("sub_state", "==", "auto-restart")],
+        [
+            _rule("active_state", "not_in", ["active", "reloading", "activating"]),
+            _rule("sub_state", "==", "auto-restart"),
+        ],
     ),
     "tcp_port": (
         [_rule("connect_ms", ">", 1000, "ms")],
@@ -87,7 +98,7 @@ def _command(data: Json) -> str:
 def _deleted_open(data: Json) -> str:
     if data["under_count"]:
         first = data["under"][0]
-        return f"{first['path']} is deleted but open in {first['command']} (pid {first['pid']}); {data['under_count']} in all"
+        return f"{data['under_count']} deleted but open: {first['path']} in {first['command']} (pid {first['pid']})"
     return f"{data['count'] or 0} deleted files are still open, {size(data['bytes'] or 0)}"
 
 
@@ -108,7 +119,8 @@ def _disk(data: Json) -> str:
 
 
 def _dns(data: Json) -> str:
-    return f"{', '.join(data['addresses'])} in {data['took_ms']:g} ms" if data["resolved"] else str(data["error"])
+    told = f"{', '.join(data['addresses'])} in {data['took_ms']:g} ms" if data["resolved"] else data["error"]
+    return f"{data['name']}: {told}"
 
 
 def _file(data: Json) -> str:
@@ -125,13 +137,15 @@ def _file(data: Json) -> str:
     if data["baseline_exists"] is False:
         told.append("no baseline")
     if data["drifted"] is not None:
-        told.append(f"differs from the baseline: {', '.join(data['drifted'])}" if data["drifted"] else "as in the baseline")
+        told.append(
+            f"differs from the baseline: {', '.join(data['drifted'])}" if data["drifted"] else "as in the baseline"
+        )
     return "; ".join(told) or "nothing could be seen"
 
 
 def _patterns(data: Json) -> str:
     if data.get("exists") is False:
-        return "the log does not exist"
+        return f"{data['path']} does not exist"
     hits = {name: count for name, count in (data["counts"] or {}).items() if count}
     if not hits:
         return "no line matches"
@@ -162,7 +176,7 @@ def _oom_kills(data: Json) -> str:
     if not data["count"]:
         return "the kernel killed nothing for want of memory"
     last = data["kills"][-1]
-    return f"the kernel killed {data['count']} processes for want of memory, the last was {last['command']} (pid {last['pid']})"
+    return f"killed for want of memory: {data['count']}, the last was {last['command']} (pid {last['pid']})"
 
 
 def _process(data: Json) -> str:
@@ -171,7 +185,7 @@ def _process(data: Json) -> str:
         return f"a second copy runs outside the unit: {other['command']} (pid {other['pid']}, user {other['user']})"
     if not data["running"]:
         return "not running"
-    return f"{data['command']} (pid {data['pid']}) state {data['state']}, {size(data['rss_bytes'])}, {data['threads']} threads"
+    return f"{data['command']} (pid {data['pid']}) in state {data['state']}, {size(data['rss_bytes'])}"
 
 
 def _systemd_unit(data: Json) -> str:
@@ -191,14 +205,25 @@ def _systemd_unit(data: Json) -> str:
 
 def _tcp_port(data: Json) -> str:
     if not data["listening"]:
-        return "nobody listens"
+        return f"nobody listens on port {data['port']}"
     holder = f"{data['owner_command']} (pid {data['owner_pid']})" if data["owner_pid"] else f"user {data['owner_user']}"
     how = f"connects in {data['connect_ms']:g} ms" if data["accepts"] else f"no connection: {data['error']}"
-    return f"held by {holder}, {how}"
+    return f"port {data['port']} held by {holder}, {how}"
 
 
 _SUMMARIES: dict[str, t.Callable[[Json], str]] = {
-    "command": _command, "deleted_open": _deleted_open, "descriptors": _descriptors, "disk": _disk, "dns": _dns, "file": _file,
-    "journal": _patterns, "log": _patterns, "memory": _memory, "mongodb": _mongodb, "oom_kills": _oom_kills, "process": _process,
-    "systemd_unit": _systemd_unit, "tcp_port": _tcp_port,
+    "command": _command,
+    "deleted_open": _deleted_open,
+    "descriptors": _descriptors,
+    "disk": _disk,
+    "dns": _dns,
+    "file": _file,
+    "journal": _patterns,
+    "log": _patterns,
+    "memory": _memory,
+    "mongodb": _mongodb,
+    "oom_kills": _oom_kills,
+    "process": _process,
+    "systemd_unit": _systemd_unit,
+    "tcp_port": _tcp_port,
 }

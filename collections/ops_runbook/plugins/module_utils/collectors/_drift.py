@@ -118,7 +118,7 @@ def manifest(host: Host, service: str) -> list[dict[str, Any]] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise CannotLook("damaged: %s" % error, path, "Take the baseline again.")
+        raise CannotLook("damaged: %s" % error, path, "Take the baseline again.") from error
 
 
 def drifted(host: Host, files: list[dict[str, Any]]) -> tuple[list[str], bool]:

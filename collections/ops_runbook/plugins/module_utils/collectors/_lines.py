@@ -29,15 +29,15 @@ def line_time(line: str) -> float | None:
     if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24):
         return None
     if found.group(8):
-        return epoch(year, month, day, hour, minute, second) + fraction
+        return epoch((year, month, day), (hour, minute, second)) + fraction
     if found.group(9):
         away = (int(found.group(10)) * 60 + int(found.group(11))) * 60
-        return epoch(year, month, day, hour, minute, second) + fraction - (away if found.group(9) == "+" else -away)
+        return epoch((year, month, day), (hour, minute, second)) + fraction - (away if found.group(9) == "+" else -away)
     return time.mktime((year, month, day, hour, minute, second, 0, 0, -1)) + fraction
 
 
 def timed(lines: Iterable[str]) -> list[tuple[float | None, str]]:
-    """(time, line); a line without a time has that of the line before, and at the beginning that of the first one after."""
+    """(time, line) each; a line without a time has that of the line before, or at first that of the one after."""
     found: list[tuple[float | None, str]] = []
     last = None
     for line in lines:
@@ -49,7 +49,7 @@ def timed(lines: Iterable[str]) -> list[tuple[float | None, str]]:
 
 
 def compiled(patterns: dict[str, Any]) -> dict[str, Any]:
-    """name -> compiled expression.
+    """Compiled expressions by name.
 
     Raises:
         BadInput: One of them is not a regular expression.
@@ -59,12 +59,13 @@ def compiled(patterns: dict[str, Any]) -> dict[str, Any]:
         try:
             found[name] = re.compile(pattern)
         except (re.error, TypeError) as error:
-            raise BadInput("%r is not a regular expression: %s" % (pattern, error), "patterns.%s" % name, "Correct it.")
+            what = "%r is not a regular expression: %s" % (pattern, error)
+            raise BadInput(what, "patterns.%s" % name, "Correct it.") from error
     return found
 
 
 class Tally:
-    """counts (name -> lines that match), last (name -> the last of them, None when there is none), matched (all together)."""
+    """counts (name -> lines that match) and last (name -> the last of them, None when there is none)."""
 
     def __init__(self, patterns: dict[str, Any]) -> None:
         self._patterns = compiled(patterns)

@@ -7,15 +7,18 @@ from ..bson import Milliseconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 UNSUPPORTED = (59, 115, 238)  # CommandNotFound, CommandNotSupported, NotImplemented
 _NO_OPTION = (9, 72, 40415)  # an option of the command is not known: FailedToParse, InvalidOptions, unknown field
 _UNAUTHORIZED = 13
+# SQLite's words (FerretDB), WiredTiger's, and mongod's error names for what it read back from disk
+_DAMAGE = ("malformed", "file is not a database", "WT_PANIC", "WT_TRY_SALVAGE", "DataCorruptionDetected",
+           "checksum error", "data corruption", "UnrecoverableRollback")
 _LONGEST = 300
 
 # field -> (step it comes from, how it is read from the reply)
-_FROM = {
+_FROM: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "count": ("count", lambda reply: reply.get("n")),
     "read_documents": ("read", lambda reply: sum(one.get("n", 0) for one in _batch(reply))),
     "collections": ("listCollections", lambda reply: len(_batch(reply))),
@@ -50,8 +53,9 @@ def index_of(replied: dict[str, Any] | None, field: str | None) -> str | None:
 
 
 def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bool) -> dict[str, Any]:
-    """data and missing of a server that answered."""
-    data: dict[str, Any] = dict(_greeting(replies), answered=True, authentication_required=required, errors=[], unsupported=[])
+    """Data and missing of a server that answered."""
+    data: dict[str, Any] = dict(_greeting(replies), answered=True, authentication_required=required, errors=[],
+                                unsupported=[])
     missing: list[str] = []
     for name, replied in replies.items():
         _note(name, replied, data)
@@ -65,6 +69,8 @@ def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bo
     data.update({field: replies[step]["ms"] for field, step in _TIMES.items() if "ms" in replies.get(step, {})})
     for field, steps in (("read_ok", ("count", "read")), ("validate_ok", ("validate",)), ("write_ok", ("write",))):
         _verdict(field, [replies[step] for step in steps if step in replies], data, missing)
+    data["damaged"] = data.get("validate_ok") is False or any(
+        words in one["message"] for one in data["errors"] for words in _DAMAGE)
     if args["freshness_field"]:
         _freshness(replies.get("newest"), args["freshness_field"], now, data, missing)
     return {"data": data, "missing": missing}
@@ -72,8 +78,8 @@ def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bo
 
 def _greeting(replies: dict[str, Any]) -> dict[str, Any]:
     hello, build = (replies[name].get("reply", {}) for name in ("hello", "buildInfo"))
-    return {"version": build.get("version"), "writable": writable(replies["hello"]), "secondary": bool(hello.get("secondary")),
-            "set_name": hello.get("setName"), "primary": hello.get("primary")}
+    return {"version": build.get("version"), "writable": writable(replies["hello"]), "primary": hello.get("primary"),
+            "secondary": bool(hello.get("secondary")), "set_name": hello.get("setName")}
 
 
 def _note(name: str, replied: dict[str, Any], data: dict[str, Any]) -> None:
@@ -86,7 +92,8 @@ def _note(name: str, replied: dict[str, Any], data: dict[str, Any]) -> None:
     if _absent(name, replied):
         data["unsupported"].append(name)
     else:
-        data["errors"].append({"operation": name, "code": replied.get("code"), "message": replied["message"][:_LONGEST]})
+        message = replied["message"][:_LONGEST]
+        data["errors"].append({"operation": name, "code": replied.get("code"), "message": message})
 
 
 def _absent(name: str, replied: dict[str, Any]) -> bool:
@@ -110,8 +117,9 @@ def _verdict(field: str, replied: list[dict[str, Any]], data: dict[str, Any], mi
         data[field] = data.get(field, True) is not False
 
 
-def _freshness(replied: dict[str, Any] | None, field: str, now: float, data: dict[str, Any], missing: list[str]) -> None:
-    """Age of the newest document; missing when no index serves, because a scan would cost more than the answer is worth."""
+def _freshness(replied: dict[str, Any] | None, field: str, now: float, data: dict[str, Any],
+               missing: list[str]) -> None:
+    """Age of the newest document; missing when no index serves: a scan would cost more than the answer is worth."""
     if not replied or "reply" not in replied:
         missing.append("freshness_seconds")
         return

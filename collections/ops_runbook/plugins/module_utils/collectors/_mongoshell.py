@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """MongoDB commands through mongosh or mongo, for servers that demand a login.
 
-The password never comes near us: the shell's script reads it from a file that only its owner may read. Command lines, which every
-user of a host can see, carry that file's name.
+The password never comes near us: the shell's script reads it from a file that only its owner may read. Command lines,
+which every user of a host can see, carry that file's name.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def _refuse_open(host: Host, path: str) -> None:
     try:
         stat = host.stat(path)
     except FileNotFoundError:
-        raise CannotLook("does not exist", path, "Write the connection string into it, mode 0600.")
+        raise CannotLook("does not exist", path, "Write the connection string into it, mode 0600.") from None
     except PermissionError:
-        raise CannotLook("may not be reached by this user", path)
+        raise CannotLook("may not be reached by this user", path) from None
     if stat.kind != "file" or int(stat.mode, 8) & 0o077:
         raise CannotLook("others may read it (%s %s)" % (stat.kind, stat.mode), path, "chmod 0600 %s" % path)
 

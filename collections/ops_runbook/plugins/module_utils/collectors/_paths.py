@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def resolve(host: Host, path: str) -> str:
-    """path without symbolic links; what does not exist stays as it is."""
+    """The path without symbolic links; what does not exist stays as it is."""
     done = ""
     todo = [part for part in path.split("/") if part not in ("", ".")]
     links = 0

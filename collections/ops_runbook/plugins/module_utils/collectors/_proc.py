@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reading /proc: small functions that raise GONE when the process ended meanwhile and PermissionError when it is not ours."""
+"""Reading /proc: small functions that raise GONE when the process ended, and PermissionError when it is not ours."""
 
 from __future__ import annotations
 

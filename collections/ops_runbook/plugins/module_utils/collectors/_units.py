@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from ..host import Completed, Host
 
 PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "Result", "MainPID", "ExecMainCode",
-              "ExecMainStatus", "ExecMainStartTimestamp", "StateChangeTimestamp", "NRestarts", "RestartUSec", "FragmentPath",
-              "DropInPaths", "NeedDaemonReload", "ControlGroup", "ExecStart")
+              "ExecMainStatus", "ExecMainStartTimestamp", "StateChangeTimestamp", "NRestarts", "RestartUSec",
+              "FragmentPath", "DropInPaths", "NeedDaemonReload", "ControlGroup", "ExecStart")
 _DENIED = ("insufficient permissions", "not seeing messages from other users", "Permission denied")
-UNIT = {"type": "list", "doc": "Names the unit may have here, such as [mongod, mongodb]; the first one that exists is taken."}
+UNIT = {"type": "list", "doc": "Names the unit may have, such as [mongod, mongodb]; the first that exists is taken."}
 
 
 def full_name(name: str) -> str:
@@ -37,8 +37,8 @@ def show(host: Host, names: list[str], timeout: float) -> dict[str, str]:
         CannotLook: There is no systemd here, or it does not answer.
     """
     wanted = [full_name(name) for name in names]
-    done = host.run(["env", "TZ=UTC", "systemctl", "show", "--no-pager", "--property", ",".join(PROPERTIES), "--", *wanted],
-                    timeout=timeout)
+    asked = ["systemctl", "show", "--no-pager", "--property", ",".join(PROPERTIES), "--", *wanted]
+    done = host.run(["env", "TZ=UTC", *asked], timeout=timeout)
     blocks = [_properties(block) for block in done.stdout.split("\n\n") if "LoadState=" in block]
     if not blocks:
         said = (done.stderr.strip().splitlines() or ["systemctl show gave nothing"])[0]
@@ -62,7 +62,7 @@ def exec_path(properties: dict[str, str]) -> str | None:
 
 
 def journal_lines(done: Completed) -> list[str] | None:
-    """What journalctl printed, without its own remarks; None when there is no journal or this user sees only a part of it.
+    """What journalctl printed, without its own remarks; None when there is no journal or this user sees only a part.
 
     journalctl must have run without --quiet, which would hide that.
     """

@@ -7,21 +7,22 @@ _SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400
           "y": 31557600.0}
 
 
-def epoch(year: int, month: int, day: int, hour: int, minute: int, second: float) -> float:
-    """Seconds since the epoch of a civil date and time in UTC."""
+def epoch(date: tuple[int, int, int], clock: tuple[int, int, float]) -> float:
+    """Seconds since the epoch of (year, month, day) and (hour, minute, second) in UTC."""
+    year, month, day = date
     year -= month < 3
     days = year * 365 + year // 4 - year // 100 + year // 400 + ((month + 9) % 12 * 153 + 2) // 5 + day - 719469
-    return days * 86400 + hour * 3600 + minute * 60 + second
+    return days * 86400 + clock[0] * 3600 + clock[1] * 60 + clock[2]
 
 
 def systemd_time(text: str) -> float | None:
-    """Epoch seconds of what systemd prints with TZ=UTC, such as `Thu 2026-11-20 15:38:44 UTC`; None when it never was."""
+    """Epoch seconds of what systemd prints with TZ=UTC, such as `Thu 2026-11-20 15:38:44 UTC`; None for never."""
     parts = text.split()
     if len(parts) != 4 or parts[3] != "UTC":
         return None
     year, month, day = (int(part) for part in parts[1].split("-"))
     hour, minute, second = parts[2].split(":")
-    return epoch(year, month, day, int(hour), int(minute), float(second))
+    return epoch((year, month, day), (int(hour), int(minute), float(second)))
 
 
 def systemd_span(text: str) -> float | None:

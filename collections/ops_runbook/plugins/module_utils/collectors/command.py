@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SPEC = {
     "argv": {"type": "list", "required": True, "doc": "The command and its arguments; there is no shell."},
-    "limit": {"type": "int", "default": 4096, "doc": "Pass on at most this many of the last characters of each output."},
+    "limit": {"type": "int", "default": 4096, "doc": "Pass on at most so many of the last characters of each output."},
 }
 FIELDS = {
     "rc": "exit code; None when it did not end in time",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files that were deleted while a process still has them open: room that df misses, or data that is gone at the next restart."""
+"""Files that were deleted while a process has them open: room that df misses, or data that a restart would lose."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     missing = ["files", "count", "bytes"] if blind and not data["count"] else []
     if args["under"]:
         folder = resolve(host, args["under"])
-        data.update(_summed("under", [one for one in found.values() if below(one["path"], folder) and not _unnamed(one)]))
+        inside = [one for one in found.values() if below(one["path"], folder) and not _unnamed(one)]
+        data.update(_summed("under", inside))
         # what was found is there, but not finding it in a part of the processes proves nothing
         missing += ["under", "under_count", "under_bytes"] if blind and not data["under_count"] else []
     return {"data": data, "missing": missing}
@@ -58,7 +59,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
 
 def _unnamed(one: dict[str, Any]) -> bool:
     """A temporary file that never had a name (O_TMPFILE) was not deleted by anybody."""
-    name = one["path"].rpartition("/")[2]
+    name = str(one["path"]).rpartition("/")[2]
     return name[:1] == "#" and name[1:].isdigit()
 
 
@@ -68,10 +69,11 @@ def _add(host: Host, pid: int, found: dict[tuple[int, int], dict[str, Any]]) -> 
             continue
         behind = _proc.opened(host, name)
         if behind and behind.kind == "file" and not behind.links:
-            found.setdefault((behind.device, behind.inode), {"path": target[:-len(_MARK)], "size": behind.size, "pid": pid,
-                                                             "command": _proc.command(host, pid)})
+            one = {"path": target[:-len(_MARK)], "size": behind.size, "pid": pid, "command": _proc.command(host, pid)}
+            found.setdefault((behind.device, behind.inode), one)
 
 
 def _summed(prefix: str, files: list[dict[str, Any]]) -> dict[str, Any]:
     lead = prefix + "_" if prefix else ""
-    return {prefix or "files": files[:_MOST], lead + "count": len(files), lead + "bytes": sum(one["size"] for one in files)}
+    held = sum(one["size"] for one in files)
+    return {prefix or "files": files[:_MOST], lead + "count": len(files), lead + "bytes": held}

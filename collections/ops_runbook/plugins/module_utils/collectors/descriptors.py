@@ -36,7 +36,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
         used = _used(host, pid)
     except _proc.GONE:
         return {"data": {}, "missing": []}
-    data = {"pid": pid, "used": used, "soft_limit": soft, "hard_limit": hard}
+    data: dict[str, Any] = {"pid": pid, "used": used, "soft_limit": soft, "hard_limit": hard}
     if used is None:
         return {"data": data, "missing": ["used", "used_percent"]}
     data["used_percent"] = round(used * 100.0 / soft, 1) if soft else None

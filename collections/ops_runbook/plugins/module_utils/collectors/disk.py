@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Room on the filesystem of a path. Source: statvfs(3), proc(5) on mountinfo; used_percent is rounded up as df(1) does."""
+"""Room on the filesystem of a path. Source: statvfs(3), proc(5) on mountinfo; percent are rounded up as df(1) does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     except FileNotFoundError:
         return {"data": {"path": path, "exists": False}, "missing": []}
     except PermissionError:
-        raise CannotLook("%s may not be reached by this user" % path)
+        raise CannotLook("%s may not be reached by this user" % path) from None
     used = room["size"] - room["free"]
     data = {"path": path, "exists": True, "size_bytes": room["size"], "available_bytes": room["available"],
             "used_percent": _percent(used, used + room["available"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from ..errors import BadInput
+from ..errors import BadInput, CannotLook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SPEC = {"name": {"type": "str", "required": True, "doc": "The host name."}}
 FIELDS = {
+    "name": "the name asked for",
     "resolved": "whether the name has an address",
     "addresses": "its addresses",
     "took_ms": "milliseconds until there was an answer",
@@ -37,8 +38,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     took = round((time.monotonic() - began) * 1000, 1)
     addresses = sorted({line.split()[0] for line in done.stdout.splitlines() if line.strip()})
     if done.rc in (126, 127):
-        from ..errors import CannotLook
-
         raise CannotLook("getent is not installed")
     error = None if addresses else "no answer within the limit" if done.rc == 124 else "not found"
-    return {"data": {"resolved": bool(addresses), "addresses": addresses, "took_ms": took, "error": error}, "missing": []}
+    return {"data": {"name": args["name"], "resolved": bool(addresses), "addresses": addresses, "took_ms": took,
+                     "error": error}, "missing": []}

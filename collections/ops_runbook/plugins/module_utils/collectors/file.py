@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 SPEC = {
     "path": {"type": "str", "doc": "A file or folder to measure."},
-    "files": {"type": "list", "doc": "What owners and modes ought to be: {path, owner, group, mode, file_mode, directory_mode, "
-                                     "recurse, exclude} each."},
+    "files": {"type": "list", "doc": "What owners and modes ought to be: {path, owner, group, mode, file_mode, "
+                                     "directory_mode, recurse, exclude} each."},
     "baseline": {"type": "str", "doc": "Name of the service whose baseline the files are compared with."},
     "limit": {"type": "int", "default": 20, "doc": "List at most this many mismatches; all are counted."},
 }
@@ -28,10 +28,10 @@ FIELDS = {
     "mode": "its permissions, such as 0644",
     "size_bytes": "its size in bytes",
     "age_seconds": "seconds since it was last written",
-    "mismatches": "where files differ from what was asked for: [{path, field, expected, actual}]; None when none were named",
-    "mismatch_count": "count of all mismatches; None when no files were named",
+    "mismatches": "where files differ from what ought to be: [{path, field, expected, actual}]; None without files",
+    "mismatch_count": "count of all mismatches; None without files",
     "baseline_exists": "whether a baseline of the service was taken; None when none was asked for",
-    "drifted": "paths that differ from the baseline in content, mode, owner or group; None without a baseline",
+    "drifted": "paths that differ from the baseline in content, mode, owner or group; None without one",
 }
 
 
@@ -39,8 +39,9 @@ def verify(args: dict[str, Any]) -> None:
     """Something to look at."""
     if not (args["path"] or args["files"] or args["baseline"]):
         raise BadInput("names nothing to look at", "path", "Give path, files or baseline.")
-    if args["baseline"] and set(args["baseline"]) & set("/\0") or args["baseline"] in (".", ".."):
-        raise BadInput("%r is not the name of a service" % args["baseline"], "baseline", "Write a name without slashes.")
+    service = args["baseline"] or "none"
+    if "/" in service or service[0] == ".":
+        raise BadInput("%r is not the name of a service" % service, "baseline", "Write a name without slashes.")
     _drift.verify(args["files"] or [])
 
 
@@ -64,8 +65,8 @@ def _one(host: Host, args: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         return {"path": path, "exists": False}, []
     except PermissionError:
         return {"path": path}, ["exists", "kind", "owner", "group", "mode", "size_bytes", "age_seconds"]
-    return {"path": path, "exists": True, "kind": stat.kind, "owner": stat.owner, "group": stat.group, "mode": stat.mode,
-            "size_bytes": stat.size, "age_seconds": round(host.now() - stat.mtime, 1)}, []
+    return {"path": path, "exists": True, "kind": stat.kind, "owner": stat.owner, "group": stat.group,
+            "mode": stat.mode, "size_bytes": stat.size, "age_seconds": round(host.now() - stat.mtime, 1)}, []
 
 
 def _owners(host: Host, args: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Named patterns counted in a log file: in a window of time, or since a cursor, across a rotation.
 
-A missing log is not a quiet one: `exists` is false and there are no counts, so that a rule on a count finds nothing to rest on.
+A missing log is not a quiet one: `exists` is false and the counts are missing, so that no rule on a count rests on it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 SPEC = {
     "path": {"type": "str", "required": True, "doc": "The log file."},
     "patterns": {"type": "dict", "required": True, "doc": "Name -> regular expression, searched in each line."},
-    "window": {"type": "float", "doc": "Count only lines of the last so many seconds; 900 when there is no cursor either."},
+    "window": {"type": "float", "doc": "Count only lines of the last so many seconds; 900 without a cursor."},
     "cursor": {"type": "dict", "doc": "{inode, offset} of an earlier look: count only what was written since."},
     "limit": {"type": "int", "default": 1048576, "doc": "Read at most this many of the last bytes of a file."},
 }
 FIELDS = {
-    "exists": "whether the log is there; counts are None when it is not",
+    "path": "the log asked for",
+    "exists": "whether the log is there; without it there are no counts",
     "counts": "name -> count of lines that match",
     "last": "name -> the last line that matches, at most 300 characters; None when none does",
     "matched": "count of matches of all patterns",
     "lines": "count of lines looked at",
-    "truncated": "whether older lines that belong to it were left out because of limit: counts are then the least there are",
+    "truncated": "whether older lines that belong to it were left out because of limit: there may be more than counted",
     "gap": "whether the file of the cursor is gone with lines that were not seen",
     "size_bytes": "size of the log in bytes",
     "age_seconds": "seconds since it was last written",
@@ -50,10 +51,10 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
         since = _since(host, args)
         raw, offset, data = _fresh(host, args, now, since)
     except FileNotFoundError:
-        return {"data": {"exists": False}, "missing": []}
+        return {"data": {"path": args["path"], "exists": False}, "missing": ["counts", "last", "matched", "lines"]}
     except PermissionError:
-        raise CannotLook("%s may not be read by this user" % args["path"])
-    data.update(exists=True, size_bytes=now.size, age_seconds=round(host.now() - now.mtime, 1),
+        raise CannotLook("%s may not be read by this user" % args["path"]) from None
+    data.update(path=args["path"], exists=True, size_bytes=now.size, age_seconds=round(host.now() - now.mtime, 1),
                 cursor={"inode": now.inode, "offset": offset})
     return _counted(data, raw, since, args, now.mtime)
 
@@ -125,7 +126,8 @@ def _text(raw: bytes) -> list[str]:
     return raw.decode("utf-8", "backslashreplace").split("\n")
 
 
-def _counted(data: dict[str, Any], raw: bytes, since: float | None, args: dict[str, Any], written: float) -> dict[str, Any]:
+def _counted(data: dict[str, Any], raw: bytes, since: float | None, args: dict[str, Any],
+             written: float) -> dict[str, Any]:
     tally, lines, untimed = Tally(args["patterns"]), 0, False
     for when, line in timed(line for line in _text(raw) if line):
         if since is not None and (written if when is None else when) < since:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Memory of the machine, and of a unit against its limit. Source: proc(5) on meminfo, cgroup v1 and v2 memory controllers."""
+"""Memory of the machine, and of a unit against its limit. Source: proc(5) on meminfo, memory controllers v1 and v2."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELDS = {
     "swap_total_bytes": "swap space in bytes",
     "swap_used_bytes": "swap space used, in bytes",
     "swap_used_percent": "percent of the swap space used, one decimal; None without swap",
-    "unit_used_bytes": "bytes the unit uses, without file cache that can be dropped; None without a unit or when it is not running",
+    "unit_used_bytes": "bytes the unit uses, without cache that can be dropped; None when no unit runs",
     "unit_limit_bytes": "bytes the unit may use; None when there is no limit",
     "unit_used_percent": "percent of its limit that the unit uses, one decimal; None when there is no limit",
 }

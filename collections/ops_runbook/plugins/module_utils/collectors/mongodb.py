@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A MongoDB server, asked over the wire without a driver; where authentication is on, through the client that is there.
 
-Ping is not health: a server answers ping while its disk is full, its pages are damaged and its files are deleted. So documents are
-read (`aggregate` with `$group` touches them, where a plain count may come from metadata), and a deep check validates. Nothing here
-takes an exclusive lock or scans without a limit on documents and time. Codes 59, 115 and 238 say "not supported here" and are no
-error of health. Source: MongoDB database commands; LAB facts of FerretDB 1.24.2.
+Ping is not health: a server answers ping while its disk is full, its pages are damaged and its files are deleted. So
+documents are read (`aggregate` with `$group` touches them, where a plain count may come from metadata), and a deep
+check validates. Nothing here takes an exclusive lock or scans without a limit on documents and time. Codes 59, 115 and
+238 say "not supported here" and are no error of health. Source: MongoDB database commands; FerretDB 1.24.2 as seen.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ SPEC = {
     "host": {"type": "str", "default": "127.0.0.1", "doc": "Address of the server as seen from the target."},
     "port": {"type": "int", "default": 27017, "doc": "Its port."},
     "database": {"type": "str", "doc": "Database to read from."},
-    "collection": {"type": "str", "doc": "Collection to count and read; without it only hello and ping are asked."},
+    "collection": {"type": "str", "doc": "Collection to count and read; without it there is only hello and ping."},
     "read_limit": {"type": "int", "default": 20000, "doc": "Read at most this many documents."},
     "auth": {"type": "str", "default": "none", "choices": ["none", "client"],
              "doc": "client: where the server demands authentication, ask through mongosh or mongo."},
     "credentials_file": {"type": "str", "doc": "File on the target that only its owner may read; its first line is a "
                                                "connection string with user and password."},
-    "deep": {"type": "bool", "default": False, "doc": "Also list, measure, and validate (in the background) the collection."},
+    "deep": {"type": "bool", "default": False, "doc": "Also list, measure and validate the collection."},
     "freshness_field": {"type": "str", "doc": "With deep: a field of dates whose newest value is read by its index."},
     "write_check": {"type": "bool", "default": False,
-                    "doc": "Write one fixed document into ops_runbook_probe.ops_runbook_probe; the check needs writes: true."},
+                    "doc": "Write one fixed document into a database of its own; the check needs writes: true."},
 }
 FIELDS = {
     "answered": "whether the server answered a ping",
@@ -51,6 +51,7 @@ FIELDS = {
     "read_documents": "documents that were read, at most read_limit",
     "read_ms": "milliseconds of that read",
     "read_ok": "whether count and read succeeded; None when no collection was asked about",
+    "damaged": "whether an error says that stored data is damaged",
     "errors": "[{operation, code, message}] of what failed",
     "unsupported": "operations that this server does not have",
     "collections": "deep: count of collections in the database",
@@ -87,7 +88,8 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     ask = _Asker(host, args)
     replies = ask.first()
     if "lost" in replies["ping"]:
-        return {"data": {"answered": False, "error": replies["ping"]["message"], "errors": [], "unsupported": []}, "missing": []}
+        error = replies["ping"]["message"]
+        return {"data": {"answered": False, "error": error, "errors": [], "unsupported": []}, "missing": []}
     writable = _mongoreplies.writable(replies["hello"])
     steps = list(_steps(args, writable))
     replies.update(ask.more(steps))
@@ -98,7 +100,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Asker:
-    """Puts steps to the server: over the wire, and from the first "Unauthorized" on through the client where that is wanted.
+    """Puts steps to the server: over the wire, from the first "Unauthorized" on through the client if that is wanted.
 
     A step is (name, database, command); a reply is {reply, ms}, {code, message, ms} or {lost, message}.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Processes that the kernel killed for want of memory. Source: the kernel's log, and the memory controller's own counter."""
+"""Processes that the kernel killed for want of memory. Source: the kernel's log, the memory controller's counter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIELDS = {
     "count": "count of kills in the window, on the whole machine",
     "kills": "the last 20: [{at (epoch seconds), pid, command, unit}]",
     "unit_count": "count of kills in the window that hit the unit; None without a unit",
-    "unit_counter": "kills the unit's control group has counted since it was started; None without a unit or when it is not running",
+    "unit_counter": "kills that the unit's control group has counted since it was started; None when no unit runs",
     "cursor": "what to give as cursor at the next look",
 }
 _COUNTERS = (("/sys/fs/cgroup/memory", "memory.oom_control"), ("/sys/fs/cgroup", "memory.events"),
@@ -66,16 +66,20 @@ def parse(lines: Any) -> list[dict[str, Any]]:
             groups[named.group(2)] = named.group(1)
         killed = re.search(r"Killed process (\d+) \((.*?)\)", text)
         if killed:
-            parts = [part for part in groups.get(killed.group(1), "").split("/") if part.endswith((".service", ".scope"))]
+            group = groups.get(killed.group(1), "")
+            parts = [part for part in group.split("/") if part.endswith((".service", ".scope"))]
             kills.append({"at": round(when, 3), "pid": int(killed.group(1)), "command": killed.group(2),
                           "unit": parts[-1] if parts else None})
     return kills
 
 
 def _kernel_log(host: Host, since: float, timeout: float) -> list[tuple[float, str]] | None:
-    """(epoch seconds, text) from the journal, else from the kernel's buffer (in a container the journal has no kernel
-    messages); None when this user may read neither."""
-    said = _try(host, ["journalctl", "--no-pager", "--dmesg", "--output", "short-unix", "--since", "@%.3f" % since], timeout)
+    """(epoch seconds, text) each; None when this user may not read them.
+
+    From the journal, else from the kernel's buffer: in a container the journal has no kernel messages.
+    """
+    asked = ["journalctl", "--no-pager", "--dmesg", "--output", "short-unix", "--since", "@%.3f" % since]
+    said = _try(host, asked, timeout)
     journal = _units.journal_lines(said) if said else None
     if journal:
         return [(float(line.split(" ", 1)[0]), line) for line in journal if line[:1].isdigit()]

@@ -58,7 +58,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     copies, unsure = _copies(host, _program(host, exe, main), args["user"], main)
     if shown is None:
         main = min(copies, key=lambda pid: copies[pid]) if copies else None
-    data = _life(host, main, args["sample"]) if main else {"running": False}
+    data: dict[str, Any] = _life(host, main, args["sample"]) if main else {"running": False}
     data["count"] = len(copies)
     missing = ["count"] if unsure else []
     if shown:
@@ -72,7 +72,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _program(host: Host, exe: str | None, main: int | None) -> dict[str, Any]:
-    """How to know a copy: paths of the program, the kernel's name for it, and for a script the words it was called with."""
+    """How to know a copy: the program's paths, the kernel's name for it, and for a script the words of its call."""
     paths = {exe, resolve(host, exe)} if exe else set()
     name, words = (exe or "").rpartition("/")[2][:15], None
     if main:

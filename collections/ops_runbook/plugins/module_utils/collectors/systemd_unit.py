@@ -62,7 +62,8 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _state(shown: dict[str, str]) -> dict[str, Any]:
-    changed, started = (systemd_time(shown.get(name, "")) for name in ("StateChangeTimestamp", "ExecMainStartTimestamp"))
+    changed = systemd_time(shown.get("StateChangeTimestamp", ""))
+    started = systemd_time(shown.get("ExecMainStartTimestamp", ""))
     return {
         "unit": shown["Id"], "exists": shown["LoadState"] != "not-found", "load_state": shown["LoadState"],
         "active_state": shown.get("ActiveState"), "sub_state": shown.get("SubState"),

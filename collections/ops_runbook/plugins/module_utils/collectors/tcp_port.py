@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from ..errors import BadInput
+from ..errors import BadInput, CannotLook
 from . import _proc, _units
 
 TYPE_CHECKING = False
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 SPEC = {
     "port": {"type": "int", "required": True, "doc": "The port's number."},
-    "host": {"type": "str", "doc": "Address to connect to; without it the one listened on, loopback when that is all of them."},
+    "host": {"type": "str", "doc": "Address to connect to; without it the one that is listened on."},
     "unit": dict(_units.UNIT, doc="The unit that ought to own the port; names it may have here."),
 }
 FIELDS = {
+    "port": "the port asked for",
     "listening": "whether a process listens on the port",
     "addresses": "addresses it listens on",
     "owner_pid": "process id of the listener; None when nobody listens",
@@ -45,26 +46,28 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     """Measure one port."""
     end = time.monotonic() + args["timeout"]
     sockets = _listeners(host, args["port"])
-    data: dict[str, Any] = {"listening": bool(sockets), "addresses": sorted({one[0] for one in sockets})}
-    data.update(_connect(host, args["host"] or _reachable(data["addresses"]), args["port"], end - time.monotonic()))
+    addresses = sorted({one[0] for one in sockets})
+    data: dict[str, Any] = {"port": args["port"], "listening": bool(sockets), "addresses": addresses}
+    data.update(_connect(host, args["host"] or _reachable(addresses), args["port"], end - time.monotonic()))
     if not sockets:
         return {"data": data, "missing": []}
-    data["owner_user"] = _name_of(host, sockets[0][1])
+    data["owner_user"] = _name_of(sockets[0][1])
     pid, blind = _owner(host, {"socket:[%s]" % one[2] for one in sockets})
     if pid is None:
-        return {"data": data, "missing": [name for name in _OWNER if name != "foreign" or args["unit"]] if blind else []}
+        unseen = [name for name in _OWNER if name != "foreign" or args["unit"]]
+        return {"data": data, "missing": unseen if blind else []}
     try:
         data.update(owner_pid=pid, owner_command=_proc.command(host, pid), owner_unit=_proc.unit(host, pid))
     except _proc.GONE:
         return {"data": data, "missing": list(_OWNER)}
-    if args["unit"]:
-        data["foreign"] = data["owner_unit"] not in _names(host, args)
+    if not args["unit"]:
+        return {"data": data, "missing": []}
+    try:
+        own = _units.show(host, args["unit"], args["timeout"])["Id"]
+    except CannotLook:
+        return {"data": data, "missing": ["foreign"]}
+    data["foreign"] = data["owner_unit"] not in (own, *map(_units.full_name, args["unit"]))
     return {"data": data, "missing": []}
-
-
-def _names(host: Host, args: dict[str, Any]) -> list[str]:
-    """The unit's own name: one of the candidates may be an alias of it."""
-    return [_units.show(host, args["unit"], args["timeout"])["Id"], *map(_units.full_name, args["unit"])]
 
 
 def _listeners(host: Host, port: int) -> list[tuple[str, int, str]]:
@@ -125,7 +128,7 @@ def _owner(host: Host, names: set[str]) -> tuple[int | None, bool]:
     return None, blind
 
 
-def _name_of(host: Host, uid: int) -> str:
+def _name_of(uid: int) -> str:
     import pwd
 
     try:

@@ -118,7 +118,7 @@ def acknowledged() -> list[str]:
 
 
 def checksum() -> None:
-    """Print count and sha256 of the seeded documents, how many writes were acknowledged, how many of these are missing."""
+    """Print count and sha256 of the seeded documents, and how many acknowledged writes there are and are missing."""
     noted = acknowledged()
     found = sorted(collection().find({}), key=lambda document: str(document["_id"]))
     count, value = digest([document for document in found if str(document["_id"]).startswith("seed-")])

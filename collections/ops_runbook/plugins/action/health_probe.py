@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controller half of health_probe: chooses the checks, judges what was measured, and waits until it stays well."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.ops.runbook.plugins.module_utils import probe
+from ansible_collections.ops.runbook.plugins.plugin_utils import checks, verdict
+from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput
+from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
+
+Json = dict[str, t.Any]
+
+
+class ActionModule(LightAction):
+    """Looks once, or again and again until it has been well for a while."""
+
+    NAME = "health_probe"
+    ENTRY = "probe"
+
+    def extra(self, params: Json) -> t.Iterable[str]:
+        """The collectors that the checks name."""
+        return sorted({f"collectors.{check['type']}" for check in params["checks"].values()})
+
+    def deadline(self, params: Json) -> int:
+        """The slowest check, and time to start and to answer."""
+        return int(max(float(check.get("timeout") or probe.TIMEOUT) for check in params["checks"].values())) + 30
+
+    def perform(self, params: Json, task_vars: Json, no_log: set[str]) -> Json:
+        """Validate, look, judge."""
+        checks.validate(params["checks"], params["thresholds"])
+        _validate(params)
+        chosen = checks.select(params["checks"], params["deep"], bool(self._task.check_mode))
+        target = params["target"] or str(task_vars["inventory_hostname"])
+        asked = {name: _asked(check, params["cursors"].get(name)) for name, check in chosen.items()}
+        watch = verdict.Watch(params["stable_for"], params["baseline"])
+        end = time.monotonic() + params["timeout"]
+        while True:
+            answer = self.call({"checks": asked}, task_vars, no_log)
+            if answer.get("failed"):
+                return answer
+            document = verdict.judge(target, chosen, answer, params["thresholds"])
+            watch.see(document, time.monotonic())
+            if watch.stable or not params["stable_for"] or time.monotonic() + params["interval"] > end:
+                return _result(document, watch, answer)
+            time.sleep(params["interval"])
+
+
+def _validate(params: Json) -> None:
+    if params["stable_for"] and not 0 < params["stable_for"] < params["timeout"]:
+        raise BadInput(
+            f"{params['stable_for']:g} s do not fit into the timeout of {params['timeout']:g} s",
+            "stable_for",
+            "Make timeout longer.",
+        )
+    if params["interval"] <= 0:
+        raise BadInput(f"{params['interval']:g} s is no interval", "interval", "Give seconds above 0.")
+    if params["baseline"] is not None and params["baseline"].get("schema") != verdict.SCHEMA:
+        raise BadInput("is not a probe document", "baseline", "Give the `document` of an earlier health_probe.")
+
+
+def _asked(check: Json, cursor: t.Any) -> Json:
+    """What the target is asked; the cursor goes to the types that count since one."""
+    asked = checks.measured(check)
+    if cursor and "cursor" in probe.collector(check["type"]).SPEC:
+        asked["cursor"] = cursor
+    return asked
+
+
+def _result(document: Json, watch: verdict.Watch, answer: Json) -> Json:
+    kept = {key: answer[key] for key in ("ansible_facts",) if key in answer}
+    return {
+        **kept,
+        "changed": False,
+        "message": verdict.headline(document),
+        "document": document,
+        "cursors": verdict.cursors(document),
+        "stable": watch.stable,
+        "stable_seconds": round(watch.seconds, 1),
+        "probes": watch.probes,
+    }
