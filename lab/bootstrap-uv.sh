@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Prints the path of uv at the version that requirements/uv.txt pins, and fetches it into the cache when it is not there.
 set -euo pipefail
+shopt -s inherit_errexit
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 lock=$root/requirements/uv.txt
 version=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' "$lock")

@@ -4,6 +4,7 @@
 #   lab/setup.sh                   for root, or for a user with sudo
 #   lab/setup.sh --second-python   also .venv-core221: Python 3.12 or newer with the newest supported ansible-core
 set -euo pipefail
+shopt -s inherit_errexit
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 lock=$root/requirements/dev.txt
 cache=$HOME/.cache/ops-runbook
@@ -49,13 +50,15 @@ install_missing() {
   [ ${#packages[@]} -gt 0 ] || return 0
   has apt-get >/dev/null ||
     die "missing here: ${packages[*]}, and apt-get is not there to install them" "this machine" "install what these Debian packages hold, then run it again"
-  if [ "$(id -u)" != 0 ]; then
-    has sudo >/dev/null ||
-      die "missing here: ${packages[*]}, and there is no sudo" "user $(id -un)" "as root: apt-get install ${packages[*]}"
-    apt=(sudo "${apt[@]}")
+  if [ "$(id -u)" != 0 ] && ! has sudo >/dev/null; then
+    die "missing here: ${packages[*]}, and there is no sudo" "user $(id -un)" "as root: apt-get install ${packages[*]}"
   fi
   say "About to install these Debian packages (apt-get install, as root):"
   printf '%s\n' "${reasons[@]}" >&2
+  if [ "$(id -u)" != 0 ]; then
+    sudo --non-interactive true 2>/dev/null || sudo --validate || die "sudo refuses" "user $(id -un)" "as root: apt-get install ${packages[*]}"
+    apt=(sudo "${apt[@]}")
+  fi
   { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${packages[@]}"; } >"$log" 2>&1 || {
     tail -n 15 "$log" >&2
     die "apt-get failed" "$log" "mend what its last lines say, then run it again"

@@ -45,7 +45,7 @@ def run_step(step: Step, log: Path) -> Result:
         except subprocess.TimeoutExpired:
             stream.write(f"ended after {LIMIT} s\n".encode())
             code = 124
-    passed, failed = step.count(code, log)
+    passed, failed = step.counted(code, log)
     return Result(step.name, passed, failed, time.monotonic() - started)
 
 

@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     commands = {"up": up, "down": down, "reset": reset, "shell": shell, "status": status}
     try:
         ask_for_sudo()
-        hosts.state_folder()
+        access.prepare_state()
         return commands[arguments.command](arguments)
     except LabError as error:
         say(str(error))

@@ -86,6 +86,7 @@ def up(wanted: list[str]) -> dict[str, float]:
     missing = [host for host in wanted if host not in right or HOSTS[host].address not in ready]
     if not missing:
         return dict.fromkeys(wanted, 0.0)
+    (STATE / "server").write_text(image.server_kind())  # the inventory reads it
     raise_inotify_limit(len(set(there) | set(wanted)))
     remove([host for host in missing if host in there])
     ensure_network()
@@ -177,11 +178,3 @@ def inactive_units(host: str) -> str:
     done = run(podman("exec", container(host), "systemctl", "is-active", *units(host)), check=False, timeout=20)
     states = dict(zip(units(host), done.stdout.split(), strict=False))
     return ", ".join(f"{unit} {state}" for unit, state in states.items() if state != "active")
-
-
-def state_folder() -> None:
-    """Prepare the lab's folder, and tell the inventory which server its hosts run."""
-    access.prepare_state()
-    note, kind = STATE / "server", image.server_kind()
-    if not note.exists() or note.read_text() != kind:
-        note.write_text(kind)

@@ -132,10 +132,11 @@ def debian_sources() -> tuple[str, str]:
 def pull_base(tag: str) -> None:
     """Take the base from a container registry."""
     try:
-        run(podman("pull", "--quiet", REGISTRY_IMAGE), timeout=180)
+        if not exists(REGISTRY_IMAGE):
+            run(podman("pull", "--quiet", REGISTRY_IMAGE), timeout=180)
     except LabError as error:
         hint = "on Debian LAB_BASE=mmdebstrap, else look at podman's registries.conf"
-        raise LabError(f"no base image: {error}", REGISTRY_IMAGE, hint) from None
+        raise LabError(f"no base image: {error.what}", REGISTRY_IMAGE, hint) from None
     run(podman("tag", REGISTRY_IMAGE, tag))
 
 
@@ -145,7 +146,11 @@ def server_files() -> list[Path]:
         folder = CACHE / "mongodb-packages"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        run(["env", f"--chdir={folder}", "apt-get", "download", "-q", *MONGODB_PACKAGES], timeout=600)
+        try:
+            run(["env", f"--chdir={folder}", "apt-get", "download", "-q", *MONGODB_PACKAGES], timeout=600)
+        except LabError as error:
+            hint = "add MongoDB's own source to apt, or LAB_MONGODB=ferretdb"
+            raise LabError(f"no genuine MongoDB: {error.what}", "apt", hint) from None
         return [*folder.glob("*.deb"), LAB / "mongodb" / "genuine" / "mongod.service"]
     script = str(LAB / "mongodb" / "install.sh")  # its progress may be seen: a build takes minutes
     done = subprocess.run([script], stdout=subprocess.PIPE, text=True, timeout=3600, check=False)

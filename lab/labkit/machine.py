@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ class LabError(Exception):
 
     def __init__(self, what: str, where: str, hint: str) -> None:
         super().__init__(f"error: {what}; where: {where}; what to do: {hint}")
+        self.what = what
 
 
 def say(text: str) -> None:
@@ -63,14 +65,18 @@ def as_root(*argv: str) -> list[str]:
     if os.geteuid() == 0:
         return list(argv)
     if not shutil.which("sudo"):
-        raise LabError("the lab needs root, and sudo is not installed", f"user {os.geteuid()}", "run it as root")
+        raise LabError("the lab needs root, and sudo is not installed", f"user {getpass.getuser()}", "run it as root")
     return ["sudo", *argv]
 
 
 def ask_for_sudo() -> None:
     """Ask for the password once, before several threads would."""
-    if os.geteuid() != 0:
-        subprocess.run(as_root("-v"), check=False)
+    if os.geteuid() == 0 or run(as_root("--non-interactive", "true"), check=False).returncode == 0:
+        return
+    if subprocess.run(as_root("--validate"), check=False).returncode:
+        raise LabError(
+            "the lab needs root, and sudo refuses", f"user {getpass.getuser()}", "run it as root or as a user with sudo"
+        )
 
 
 def podman(*argv: str) -> list[str]:

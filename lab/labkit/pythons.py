@@ -33,7 +33,7 @@ def fetched(version: str) -> Path:
     """Let uv install this version into the cache."""
     say(f"No Python {version} of pyenv here: fetching one into {MANAGED}")
     uv = run([str(LAB / "bootstrap-uv.sh")], timeout=300).stdout.strip()
-    done = run([uv, "python", "install", "--quiet", "--install-dir", str(MANAGED), version], timeout=600, check=False)
+    done = run([uv, "python", "install", "--install-dir", str(MANAGED), version], timeout=600, check=False)
     found = [path for path in sorted(MANAGED.glob(f"*{version}.*"), reverse=True) if usable(path, version)]
     if done.returncode or not found:
         raise LabError(f"no Python {version}: {done.stderr.strip()[-300:]}", "pyenv, uv", f"pyenv install {version}")

@@ -3,6 +3,7 @@
 # Builds FerretDB 1.x (MongoDB wire protocol over SQLite) and the tools mongodump and mongorestore from pinned Go modules into the cache,
 # and prints the folder that holds them. Does nothing when they are there.
 set -euo pipefail
+shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=$HOME/.cache/ops-runbook
 

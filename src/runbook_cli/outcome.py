@@ -164,9 +164,9 @@ class Collector:
             why = "the run was stopped before it ended here" if stopped else self._error
             return Target(host, host, "unfinished", message=why or "Ansible ended before it came to this host")
         if lifecycle or self._is_bad(host):
-            return self._trouble.get(host) or Target(
-                host, host, "crashed", message="the run ended without an outcome", hint="This is a bug of the playbook."
-            )
+            last = self._trouble.get(host)
+            said = f"; the last task that failed said: {last.message}" if last else ""
+            return Target(host, host, "crashed", message=f"the run ended without an outcome{said}")
         changed = int((stats.get("changed") or {}).get(host, 0))
         text = f"ran to its end; {changed} {'tasks would change' if check else 'tasks changed'} something"
         return Target(host, host, "predicted" if check and changed else "completed", message=text)
@@ -184,14 +184,9 @@ def _failed(host: str, task: str | None, result: dict[str, Any]) -> Target:
     for pattern, meaning, hint in _NO_ACCESS:
         if re.search(pattern, noise):
             return Target(host, host, "unreachable", message=f"{meaning} ({message})", task=task, hint=hint)
-    return Target(
-        host,
-        host,
-        "crashed",
-        message=message,
-        task=task,
-        hint="This is a bug of the runbook or an unforeseen host: --verbose shows all that Ansible said.",
-    )
+    wrong = "argument_errors" in result
+    hint = "Mend the variable: in the inventory, or by -e." if wrong else "--verbose shows all that Ansible said."
+    return Target(host, host, "crashed", message=message, task=task, hint=hint)
 
 
 def _message(result: dict[str, Any]) -> str:

@@ -130,7 +130,7 @@ def test_bad_data_is_one_line_and_touches_nothing(what: str, variables: dict, sa
     (tmp_path / "bad.json").write_text(json.dumps(variables))
     before = lab.on("db1", SNAPSHOT).stdout
     done, document = lab.runbook("run", "recover_mongodb", "-e", f"@{tmp_path}/bad.json", records=hosts)
-    assert done.code == 1, done.text
+    assert done.code == 2, done.text
     assert says in str(document), what
     assert "Traceback" not in done.text
     assert lab.on("db1", SNAPSHOT).stdout == before

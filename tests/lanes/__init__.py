@@ -27,7 +27,7 @@ class Step(t.NamedTuple):
 
     name: str
     argv: list[str]
-    count: Callable[[int, Path], tuple[int, int]]
+    counted: Callable[[int, Path], tuple[int, int]]
     needed: bool = False
     folder: Path | None = None
     environment: t.Mapping[str, str] = {}

@@ -79,9 +79,9 @@ def test_the_guard_gives_the_same_answer_on_both_roads(tmp_path: Path, pipelinin
 def test_a_bad_cause_is_one_line(tmp_path: Path) -> None:
     bad = {"ops.runbook.cause_diagnosis_info": {"document": document("critical"), "checks": {}, "causes": [CAUSE]}}
     code, said = play(tmp_path, [bad])
-    assert code == 1, said
+    assert code == 2, said
     assert "explains an unknown check 'unit'" in said
-    assert "INTERNAL ERROR" in said
+    assert "WRONG INPUT" in said
     assert "Traceback" not in said
 
 

@@ -41,7 +41,7 @@ def document(stdout: bytes) -> dict:
 
 @pytest.mark.parametrize("python", interpreters())
 def test_the_program_answers_on(python: str) -> None:
-    text = light.program("holds", {"unicode": "Ünï 한국"}, True, (), 60, MARK)
+    text = light.program(light.Call("holds", {"unicode": "Ünï 한국"}, True, deadline=60), MARK)
     assert text.isascii()
     assert document(call(python, text).stdout) == {"changed": False, "hold": None}
 
@@ -56,7 +56,7 @@ def test_what_a_person_must_know_is_a_failed_result(monkeypatch: pytest.MonkeyPa
         monkeypatch,
         "from .errors import Refused\ndef run(params, check):\n    raise Refused('no', 'here', 'Do that.', {'changed': True})\n",
     )
-    said = document(call(sys.executable, light.program("made_up", {}, False, (), 60, MARK)).stdout)
+    said = document(call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=60), MARK)).stdout)
     assert said == {
         "changed": True, "failed": True, "msg": "here: no. Do that.",
         "error": {"kind": "Refused", "what": "no", "where": "here", "hint": "Do that."},
@@ -65,14 +65,14 @@ def test_what_a_person_must_know_is_a_failed_result(monkeypatch: pytest.MonkeyPa
 
 def test_a_bug_is_called_a_bug_and_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(monkeypatch, "def run(params, check):\n    return {}['x']\n")
-    said = document(call(sys.executable, light.program("made_up", {}, False, (), 60, MARK)).stdout)
+    said = document(call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=60), MARK)).stdout)
     assert said["msg"] == "KeyError: 'x' (this is a bug)"
     assert "module_utils/made_up.py" in said["exception"]
 
 
 def test_stray_prints_do_not_reach_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(monkeypatch, "import os\ndef run(params, check):\n    print('noise')\n    os.system('echo more')\n    return {'ok': params}\n")
-    done = call(sys.executable, light.program("made_up", {"a": 1}, False, (), 60, MARK))
+    done = call(sys.executable, light.program(light.Call("made_up", {"a": 1}, False, deadline=60), MARK))
     assert document(done.stdout) == {"ok": {"a": 1}}
     assert b"noise" not in done.stdout
     assert b"more" not in done.stdout
@@ -80,13 +80,13 @@ def test_stray_prints_do_not_reach_the_answer(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_large_answer_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(monkeypatch, "def run(params, check):\n    return {'text': 'x' * 5000000}\n")
-    done = call(sys.executable, light.program("made_up", {}, False, (), 60, MARK))
+    done = call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=60), MARK))
     assert len(document(done.stdout)["text"]) == 5000000
 
 
 def test_the_program_ends_itself_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(monkeypatch, "import time\ndef run(params, check):\n    time.sleep(50)\n    return {}\n")
-    done = call(sys.executable, light.program("made_up", {}, False, (), 1, MARK))
+    done = call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=1), MARK))
     assert done.returncode == -14
     assert light._no_answer("python3", {"rc": -14, "stdout": "", "stderr": ""})["msg"].startswith("The program on the target passed")
 
@@ -96,7 +96,7 @@ def test_an_old_python_says_what_is_needed() -> None:
     found = sorted(old.glob("3.[67].*/bin/python3"))
     if not found:
         pytest.skip("no Python older than 3.8 on this machine")
-    text = light.program("holds", {}, False, (), 60, MARK)
+    text = light.program(light.Call("holds", {}, False, deadline=60), MARK)
     assert "Python 3.8 or newer is needed" in document(call(str(found[0]), text).stdout)["msg"]
 
 

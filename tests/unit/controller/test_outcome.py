@@ -85,6 +85,12 @@ def test_a_cure_says_what_it_did() -> None:
     assert line(said, "next step") == "none"
 
 
+def test_of_a_change_only_what_differs_is_shown() -> None:
+    change = {"object": "mongod.service", "before": {"active_state": "failed", "pid": 7}, "after": {"active_state": "active", "pid": 7}}
+    assert outcome.change_text(change) == "mongod.service active_state: failed -> active"
+    assert outcome.change_text({"object": "a", "before": None, "after": {"mode": "0600"}}) == "a: None -> {'mode': '0600'}"
+
+
 def test_a_refusal_says_why_and_what_next() -> None:
     said = outcome.conclude(facts(guard=REFUSED))
     assert line(said, "remedy") == "refused by ask: a person may have done this"
@@ -131,22 +137,28 @@ def test_a_refusal_by_a_module_is_the_reason() -> None:
 
 @pytest.mark.parametrize(
     ("codes", "expected"),
-    [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 4], 4), ([4, 7], 7), ([7, 8], 8), ([8, 6], 6), ([6, 5], 5), ([5, 1], 1), ([99], 1)],
+    [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 4], 4), ([4, 7], 7), ([7, 8], 8), ([8, 6], 6), ([6, 5], 5), ([5, 2], 2), ([2, 1], 1), ([99], 1)],
 )
 def test_the_gravest_wins(codes: list[int], expected: int) -> None:
     assert outcome.gravest(codes) == expected
 
 
 @pytest.mark.parametrize(
-    ("problem", "access", "step"),
+    ("result", "code", "step"),
     [
-        ("Missing sudo password", True, "-K"),
-        ("Incorrect sudo password", True, "right sudo password"),
-        ("viewer is not in the sudoers file.", True, "ansible_become: false"),
-        ("/usr/bin/python3 cannot be run on the target. set ansible_python_interpreter.", True, "install python3"),
-        ("Failed to connect to the host via ssh", False, "ansible.builtin.ping db1"),
+        ({"msg": "Missing sudo password"}, 4, "-K"),
+        ({"msg": "Incorrect\n sudo password"}, 4, "right sudo password"),
+        ({"msg": "viewer is not in the sudoers file."}, 4, "ansible_become: false"),
+        ({"msg": "/usr/bin/python3 cannot be run on the target. set ansible_python_interpreter."}, 4, "install python3"),
+        ({"msg": "ssh: connect: no route", "unreachable": True}, 4, "ansible.builtin.ping db1"),
+        ({"msg": "unknown type", "error": {"kind": "BadInput"}}, 2, "correct it"),
+        ({"msg": "Validation of arguments failed", "argument_errors": ["x"]}, 2, "correct it"),
+        ({"msg": "KeyError: 'x' (this is a bug)"}, 1, "report it"),
+        ({}, 1, "report it"),
     ],
 )
-def test_what_is_about_getting_in(problem: str, access: bool, step: str) -> None:
-    assert outcome.is_access_problem(problem) is access
-    assert step in outcome.access_step("db1", problem)
+def test_a_run_without_an_outcome(result: dict, code: int, step: str) -> None:
+    said = outcome.of_problem("db1", result)
+    assert said["code"] == code
+    assert step in said["next_step"]
+    assert "\n" not in said["why"]

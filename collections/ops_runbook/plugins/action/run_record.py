@@ -38,7 +38,8 @@ class ActionModule(LightAction):
     ) -> dict[str, t.Any]:
         """Write the line, then the head; for the outcome, sum up the run."""
         where, run, host = record.folder(), record.run_id(), str(task_vars["inventory_hostname"])
-        entry, answer = dict(params["entry"]), {"changed": False, "journal": None}
+        entry = dict(params["entry"])
+        answer: dict[str, t.Any] = {"changed": False, "journal": None}
         if params["phase"] == "outcome":
             concluded = self._conclude(params["facts"], record.of_run(where, run, host), run)
             entry = {**entry, **concluded["summary"], "check": bool(self._task.check_mode)}

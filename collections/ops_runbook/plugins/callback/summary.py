@@ -44,7 +44,7 @@ class CallbackModule(CallbackBase):
         record.run_id()
         self.name: str | None = None
         self.outcomes: dict[str, dict[str, t.Any]] = {}
-        self.problems: dict[str, str] = {}
+        self.problems: dict[str, dict[str, t.Any]] = {}
 
     def v2_playbook_on_play_start(self, play: t.Any) -> None:
         """Refuse an empty target before any host is touched."""
@@ -67,11 +67,11 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """Keep an outcome, or what broke the lifecycle."""
         if not self._keep(result) and not ignore_errors:
-            self.problems[result._host.get_name()] = " ".join(str(_result(result).get("msg", "failed")).split())
+            self.problems[result._host.get_name()] = _result(result)
 
     def v2_runner_on_unreachable(self, result: t.Any) -> None:
         """Keep why a host could not be reached."""
-        self.problems[result._host.get_name()] = " ".join(str(_result(result).get("msg", "unreachable")).split())
+        self.problems[result._host.get_name()] = {**_result(result), "unreachable": True}
 
     def _keep(self, result: t.Any) -> bool:
         said = _result(result).get("ops_runbook")
@@ -99,10 +99,9 @@ class CallbackModule(CallbackBase):
         said = self.outcomes.get(host)
         if said and not dark:
             return outcome.EXIT_CODES[said["outcome"]], said["lines"]
-        problem = self.problems.get(host, "ended without an outcome")
-        code = 4 if dark or outcome.is_access_problem(problem) else 1
-        word = "UNREACHABLE" if code == 4 else "INTERNAL ERROR"
-        return code, [f"{host:<10} {word}", f"{'why':<10} {problem}", f"{'next step':<10} {outcome.access_step(host, problem)}"]
+        problem = outcome.of_problem(host, self.problems.get(host, {"unreachable": dark}))
+        head = f"{host:<10} {problem['word'].upper()}"
+        return problem["code"], [head, f"{'why':<10} {problem['why']}", f"{'next step':<10} {problem['next_step']}"]
 
     def _end(self, code: int, text: str) -> t.NoReturn:
         self._display.display(text, color="red", stderr=True)

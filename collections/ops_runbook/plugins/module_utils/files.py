@@ -33,6 +33,72 @@ def os_error(error: OSError, path: str) -> OpsError:
     return OpsError(what, path, hint % where)
 
 
+def open_path(path: str) -> int:
+    """A descriptor that only points (O_PATH) at what lies at an absolute path; a link at its end is not followed.
+
+    Raises:
+        OSError: There is nothing, or ENOTDIR where a link is on the way, be it one swapped in a moment ago.
+    """
+    here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in filter(None, path.split("/")):
+        try:
+            there = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+        finally:
+            os.close(here)
+        here = there
+    return here
+
+
+def resolved(path: str) -> str:
+    """The real path of an absolute path, through links of root and of this user only.
+
+    Raises:
+        Refused: A link on the way belongs to somebody else, who could point it at any file.
+    """
+    done, parts, hops = "/", [part for part in path.split("/") if part], 0
+    while parts:
+        part = parts.pop(0)
+        here = os.path.normpath(os.path.join(done, part))
+        try:
+            target, owner = os.readlink(here), os.lstat(here).st_uid
+        except OSError:  # no link, or not there: whoever opens it will see
+            done = here
+            continue
+        hops += 1
+        if owner not in (0, os.geteuid()) or hops > 40:
+            raise Refused("a symbolic link of user id %d is not followed" % owner, here, "Look at it: ls -l %s" % here)
+        parts[:0] = [part for part in target.split("/") if part]
+        done = "/" if target.startswith("/") else done
+    return done
+
+
+def read_file(path: str, limit: int) -> tuple[bytes, os.stat_result]:
+    """Content and stat of an ordinary file, which belong together; no part of path may be a link.
+
+    Raises:
+        FileNotFoundError: There is none.
+        BadInput: It is no ordinary file, or has more than limit bytes.
+        OpsError: It cannot be read, or was written meanwhile.
+    """
+    try:
+        item = open_path(path)
+        try:
+            before = os.fstat(item)
+            if not stat.S_ISREG(before.st_mode) or before.st_size > limit:
+                raise BadInput("is no ordinary file of at most %d bytes" % limit, path, "Look at it: ls -ld %s" % path)
+            with open("/proc/self/fd/%d" % item, "rb") as stream:
+                data, after = stream.read(limit + 1), os.fstat(stream.fileno())
+        finally:
+            os.close(item)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise os_error(error, path) from None
+    if len(data) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise OpsError("was written while it was read", path, "Try again.")
+    return data, after
+
+
 def write_file(path: str, data: bytes, mode: int = 0o600, uid: int | None = None, gid: int | None = None) -> None:
     """Replace or create the file that path names, after symbolic links, in one step.
 
@@ -43,10 +109,14 @@ def write_file(path: str, data: bytes, mode: int = 0o600, uid: int | None = None
         BadInput: path is not a regular file.
         OpsError: The operating system said no (full, read-only, no permission); the temporary file is gone.
     """
-    real = os.path.realpath(path)
+    replace_file(os.path.realpath(path), data, mode, uid, gid)
+
+
+def replace_file(real: str, data: bytes, mode: int, uid: int | None, gid: int | None) -> None:
+    """Like write_file, for a real path: with a link on the way it fails."""
     folder, name = os.path.split(real)
     try:
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = _open_directory(folder)
         try:
             if not _replaceable(directory, name):
                 raise BadInput("is not a regular file, so it is not replaced", real, "Name the file itself.")
@@ -55,6 +125,14 @@ def write_file(path: str, data: bytes, mode: int = 0o600, uid: int | None = None
             os.close(directory)
     except OSError as error:
         raise os_error(error, real) from None
+
+
+def _open_directory(path: str) -> int:
+    item = open_path(path)
+    try:
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=item)
+    finally:
+        os.close(item)
 
 
 def _replace(directory: int, name: str, data: bytes, mode: int, owner: tuple[int, int]) -> None:

@@ -49,15 +49,18 @@ if TYPE_CHECKING:  # typing costs 15 ms to import; a target never needs it
 class Completed:
     """A finished command: rc (int), stdout and stderr (str, undecodable bytes escaped)."""
 
-    __slots__ = ("rc", "stdout", "stderr")
+    __slots__ = ("rc", "stderr", "stdout")
 
     def __init__(self, rc: int, stdout: str, stderr: str) -> None:
         self.rc, self.stdout, self.stderr = rc, stdout, stderr
 
 
 class FileStat:
-    """kind (file|directory|link|socket|fifo|device), mode ('0644'), owner, group (names, or the number as text), uid, gid,
-    size (bytes), mtime (epoch seconds), inode, device (numbers), links (count)."""
+    """What a path is.
+
+    kind (file|directory|link|socket|fifo|device), mode ('0644'), owner, group (names, or the number as text), uid, gid,
+    size (bytes), mtime (epoch seconds), inode, device (numbers), links (count).
+    """
 
     kind: str
     mode: str
@@ -70,7 +73,7 @@ class FileStat:
     inode: int
     device: int
     links: int
-    __slots__ = ("kind", "mode", "owner", "group", "uid", "gid", "size", "mtime", "inode", "device", "links")
+    __slots__ = ("device", "gid", "group", "inode", "kind", "links", "mode", "mtime", "owner", "size", "uid")
 
     def __init__(self, **fields: Any) -> None:
         for name in self.__slots__:
@@ -118,9 +121,9 @@ class LocalHost:
             child = subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                      env=env, start_new_session=True)
         except FileNotFoundError:
-            raise CannotLook("%s is not installed" % argv[0], hint="Install it or set the check's tool option.")
+            raise CannotLook("%s is not installed" % argv[0], hint="Install it or set the check's tool option.") from None
         except PermissionError:
-            raise CannotLook("%s may not be run by this user" % argv[0])
+            raise CannotLook("%s may not be run by this user" % argv[0]) from None
         try:
             out, err = child.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -129,7 +132,7 @@ class LocalHost:
             except ProcessLookupError:
                 pass
             child.communicate()
-            raise CannotLook("%s did not end within %g s" % (" ".join(argv[:3]), timeout))
+            raise CannotLook("%s did not end within %g s" % (" ".join(argv[:3]), timeout)) from None
         return Completed(child.returncode, out.decode("utf-8", "backslashreplace"), err.decode("utf-8", "backslashreplace"))
 
     def read(self, path: str, limit: int = 1048576, offset: int = 0) -> bytes:

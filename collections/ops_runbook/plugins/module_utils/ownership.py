@@ -11,7 +11,7 @@ import os
 import stat
 
 from .errors import BadInput, OpsError, Refused
-from .files import account_ids, os_error
+from .files import account_ids, open_path, os_error
 from .lease import fence
 
 TYPE_CHECKING = False
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # Not these themselves, but what lies below them.
 PROTECTED = frozenset((
     "/", "/etc", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/usr/local",  # noqa: S108 - refused
-    "/var", "/var/cache", "/var/lib", "/var/log", "/var/mail", "/var/opt", "/var/spool", "/var/tmp"))  # noqa: S108 - refused
+    "/var", "/var/cache", "/var/lib", "/var/lock", "/var/log", "/var/mail", "/var/opt", "/var/run", "/var/spool",
+    "/var/tmp"))  # noqa: S108 - refused
 # Neither these nor anything below them: owned by the system, or by this library.
 PROTECTED_TREES = (
     "/bin", "/boot", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root", "/sbin", "/sys",
@@ -134,7 +135,8 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
             with fence(params["lease"], params["run_id"], SECONDS):
                 done = _mend(survey)
     except OpsError as error:
-        error.result = dict(empty, message=str(error), **error.result)
+        known = {key: error.result.get(key, value) for key, value in empty.items()}
+        error.result = dict(known, message=str(error))
         raise
     return dict(empty, **_report(survey, done))
 
@@ -166,7 +168,7 @@ def _look(wishes: list[dict[str, Any]], limit: int) -> Survey:
     for wish in wishes:
         path = wish["path"]
         try:
-            item = _open(path)
+            item = open_path(path)
             try:
                 _look_at(survey, item, wish)
             finally:
@@ -189,18 +191,6 @@ def _look_at(survey: Survey, item: int, wish: dict[str, Any]) -> None:
             survey.walk(folder, path, wish, seen.st_dev)
         finally:
             os.close(folder)
-
-
-def _open(path: str) -> int:
-    """A descriptor that only points (O_PATH) at path; no part of it may be a link, whatever is swapped in meanwhile."""
-    here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    for part in path.strip("/").split("/"):
-        try:
-            there = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
-        finally:
-            os.close(here)
-        here = there
-    return here
 
 
 def _unfit(seen: os.stat_result) -> str:
@@ -272,7 +262,7 @@ def _mend(survey: Survey) -> list[Found]:
 
 
 def _mend_one(survey: Survey, found: Found) -> bool:
-    item = _open(found.path)
+    item = open_path(found.path)
     try:
         seen = os.fstat(item)
         if (seen.st_dev, seen.st_ino) != found.identity or _unfit(seen):

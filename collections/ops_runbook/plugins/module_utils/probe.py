@@ -131,7 +131,9 @@ def _measure_one(host: Host, module: Any, args: dict[str, Any], slot: list[dict[
     found: dict[str, Any] = {"data": {}, "missing": []}
     try:
         found = module.collect(host, args)
+        # what could not be determined has no value: a count over a part of the whole would look like an answer
         found["data"] = dict(dict.fromkeys(module.FIELDS), **found["data"])
+        found["data"].update(dict.fromkeys(found["missing"]))
     except OpsError as error:
         unknown = str(error)
     except PermissionError as error:

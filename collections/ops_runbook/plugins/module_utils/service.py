@@ -154,7 +154,7 @@ def _verify(params: dict[str, Any]) -> None:
 def _run(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
     service = _platform(host, params)
     before = service.state()
-    if before["load_state"] == "not-found":
+    if before["load_state"] == "not-found" and is_down(before):
         near = service.candidates()
         raise OpsError("there is no such service here", before["name"],
                        "Did you mean %s?" % ", ".join(near) if near else "See what there is: systemctl list-unit-files")

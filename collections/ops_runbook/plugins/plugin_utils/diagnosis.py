@@ -18,8 +18,8 @@ try:
     import jmespath
     from jmespath.exceptions import JMESPathError
 except ImportError:  # the sanity import test runs without it; validate() says so to people
-    jmespath = None
-    JMESPathError = ValueError
+    jmespath = None  # type: ignore[assignment] # a module or nothing
+    JMESPathError = ValueError  # type: ignore[misc,assignment] # its base class
 
 RISKS = ("low", "medium", "high", "destructive")
 PARTS = ("data", "status", "summary")
@@ -85,7 +85,7 @@ def references(expression: str) -> list[Reference]:
     if jmespath is None:
         raise BadInput("the Python package jmespath is missing on the controller", hint="Install jmespath beside Ansible.")
     try:
-        tree = jmespath.compile(expression).parsed
+        tree: Json = dict(jmespath.compile(expression).parsed)
     except JMESPathError as error:
         raise BadInput(f"does not compile: {' '.join(str(error).split())}", where=repr(expression)) from error
     return list(_walk(tree, expression))

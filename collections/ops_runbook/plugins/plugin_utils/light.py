@@ -24,7 +24,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.errors import OpsError
+from ..module_utils import errors
 from . import record
 
 PACKAGE = "ansible_collections.ops.runbook.plugins.module_utils"
@@ -136,20 +136,28 @@ def bundle(entry: str, extra: t.Iterable[str] = ()) -> dict[str, tuple[bool, str
     return full
 
 
-def program(entry: str, params: dict[str, t.Any], check: bool, extra: t.Iterable[str], deadline: int, mark: str) -> bytes:
+class Call(t.NamedTuple):
+    """One call of a module: what runs on the target, and with what."""
+
+    entry: str
+    params: dict[str, t.Any]
+    check: bool = False
+    extra: tuple[str, ...] = ()
+    deadline: int = 120
+
+
+def program(call: Call, mark: str) -> bytes:
     """The text that goes to the interpreter: pure ASCII, answers one JSON document between two marks."""
-    return (
-        _PROGRAM
-        % {
-            "mark": mark,
-            "sources": ascii(bundle(entry, extra)),
-            "package": PACKAGE,
-            "entry": entry,
-            "params": ascii(params),
-            "check": bool(check),
-            "deadline": deadline,
-        }
-    ).encode("ascii")
+    parts = {
+        "mark": mark,
+        "sources": ascii(bundle(call.entry, call.extra)),
+        "package": PACKAGE,
+        "entry": call.entry,
+        "params": ascii(call.params),
+        "check": bool(call.check),
+        "deadline": call.deadline,
+    }
+    return (_PROGRAM % parts).encode("ascii")
 
 
 class LightAction(ActionBase):
@@ -194,18 +202,17 @@ class LightAction(ActionBase):
         """Validate, travel, finish."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         started = time.monotonic()
-        params, no_log, error = self.validated()
-        if error is None:
-            try:
-                answer = self._recorded(params, task_vars or {}, no_log)
-            except OpsError as problem:
-                answer = {"failed": True, "msg": str(problem), **problem.result}
-        else:
-            answer = {"failed": True, "msg": error}
+        answer = errors.answer(lambda _params, _check: self._checked(task_vars or {}), {}, False)
         answer.pop("invocation", None)
         result.update(answer)
         result["ops_runbook"] = {**answer.get("ops_runbook", {}), "seconds": round(time.monotonic() - started, 3)}
         return result
+
+    def _checked(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        params, no_log, error = self.validated()
+        if error:
+            raise errors.BadInput(error)
+        return self._recorded(params, task_vars, no_log)
 
     def _recorded(
         self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]
@@ -261,9 +268,8 @@ class LightAction(ActionBase):
 
     def _light(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any] | None:
         mark = f"--{secrets.token_hex(8)}--"
-        text = program(
-            self.ENTRY, params, bool(self._task.check_mode), self.extra(params), self.deadline(params), mark
-        )
+        wanted = tuple(self.extra(params))
+        text = program(Call(self.ENTRY, params, self._task.check_mode, wanted, self.deadline(params)), mark)
         python, facts = self._interpreter(task_vars)
         command = " ".join(filter(None, [self._compute_environment_string().strip(), python, "-I -B -"]))
         answer = self._low_level_execute_command(command, in_data=text)

@@ -19,7 +19,7 @@ EXIT_CODES = {
     "refused": 7,
     "escalated": 8,
 }
-GRAVITY = (1, 5, 6, 8, 7, 4, 3, 0)
+GRAVITY = (1, 2, 5, 6, 8, 7, 4, 3, 0)
 """Several hosts: the first of these that occurs is the run's exit code."""
 ESCALATE = "escalate"
 """A cause with this remedy is known, and no safe act for it is."""
@@ -188,9 +188,18 @@ def _remedy_line(summary: Json) -> str:
 
 def _changed_line(summary: Json, check_mode: bool) -> str:
     lead = "would change " if check_mode and summary["changes"] else ""
-    shown = [f"{change['object']}: {change['before']} -> {change['after']}" for change in summary["changes"][:6]]
+    shown = [change_text(change) for change in summary["changes"][:6]]
     more = len(summary["changes"]) - len(shown)
     return lead + ("; ".join(shown) or "nothing") + (f"; and {more} more" if more > 0 else "")
+
+
+def change_text(change: Json) -> str:
+    """One change for a person: `mongod.service active_state: failed -> active`; of mappings only what differs."""
+    before, after = change["before"], change["after"]
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return f"{change['object']}: {before} -> {after}"
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return ", ".join(f"{change['object']} {key}: {before.get(key)} -> {after.get(key)}" for key in keys)
 
 
 def _proof_line(summary: Json, facts: Json) -> str:
@@ -230,14 +239,20 @@ _ACCESS = (
 )
 
 
-def is_access_problem(problem: str) -> bool:
-    """Whether a failure is about getting in (no sudo, no Python), not about the service."""
-    return any(sign in problem.lower() for sign, _step in _ACCESS)
+def of_problem(host: str, result: Json) -> Json:
+    """What to say of a host whose run ended without an outcome: `code`, `word`, `why`, `next_step`.
 
-
-def access_step(host: str, problem: str) -> str:
-    """What a person does about a host that could not be used."""
+    Args:
+        host: The inventory name.
+        result: The failed task's answer; `msg`, and `error.kind` where a module of ours failed.
+    """
+    why = " ".join(str(result.get("msg") or "ended without an outcome").split())
     for sign, step in _ACCESS:
-        if sign in problem.lower():
-            return step
-    return f"ansible -m ansible.builtin.ping {host}"
+        if sign in why.lower():
+            return {"code": EXIT_CODES["unreachable"], "word": "unreachable", "why": why, "next_step": step}
+    if result.get("unreachable"):
+        step = f"ansible -m ansible.builtin.ping {host}"
+        return {"code": EXIT_CODES["unreachable"], "word": "unreachable", "why": why, "next_step": step}
+    if (result.get("error") or {}).get("kind") == "BadInput" or "argument_errors" in result:
+        return {"code": 2, "word": "wrong input", "why": why, "next_step": "correct it; nothing was done"}
+    return {"code": 1, "word": "internal error", "why": why, "next_step": "report it with the output of -vvv"}

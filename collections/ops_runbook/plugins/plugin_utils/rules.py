@@ -46,7 +46,7 @@ DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
             _rule("write_ok", "==", False),
         ],
     ),
-    "oom_kills": ([_rule("count", ">", 0)], [_rule("unit_count", ">", 0)]),
+    "oom_kills": ([_rule("unit_count", ">", 0), _rule("count", ">", 0)], []),
     "process": (
         [],
         [_rule("running", "==", False), _rule("state", "in", ["T", "t", "Z"]), _rule("foreign_count", ">", 0)],
@@ -99,7 +99,9 @@ def _deleted_open(data: Json) -> str:
     if data["under_count"]:
         first = data["under"][0]
         return f"{data['under_count']} deleted but open: {first['path']} in {first['command']} (pid {first['pid']})"
-    return f"{data['count'] or 0} deleted files are still open, {size(data['bytes'] or 0)}"
+    if data["count"] is None:
+        return "open files cannot be seen"
+    return f"{data['count']} deleted files are still open, {size(data['bytes'])}"
 
 
 def _descriptors(data: Json) -> str:
@@ -146,7 +148,9 @@ def _file(data: Json) -> str:
 def _patterns(data: Json) -> str:
     if data.get("exists") is False:
         return f"{data['path']} does not exist"
-    hits = {name: count for name, count in (data["counts"] or {}).items() if count}
+    if data["counts"] is None:
+        return "lines match, but carry no time"
+    hits = {name: count for name, count in data["counts"].items() if count}
     if not hits:
         return "no line matches"
     name = max(hits, key=lambda one: hits[one])
@@ -173,6 +177,8 @@ def _mongodb(data: Json) -> str:
 
 
 def _oom_kills(data: Json) -> str:
+    if data["count"] is None:
+        return "the kernel's log cannot be read"
     if not data["count"]:
         return "the kernel killed nothing for want of memory"
     last = data["kills"][-1]
@@ -207,6 +213,8 @@ def _tcp_port(data: Json) -> str:
     if not data["listening"]:
         return f"nobody listens on port {data['port']}"
     holder = f"{data['owner_command']} (pid {data['owner_pid']})" if data["owner_pid"] else f"user {data['owner_user']}"
+    if data["foreign"]:
+        holder += ", not by the unit"
     how = f"connects in {data['connect_ms']:g} ms" if data["accepts"] else f"no connection: {data['error']}"
     return f"port {data['port']} held by {holder}, {how}"
 

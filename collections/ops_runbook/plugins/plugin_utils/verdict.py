@@ -53,7 +53,7 @@ def _judge_one(check: Json, measurement: Json, thresholds: Json) -> Json:
     else:
         status, threshold, doubt = _weigh(check, seen, thresholds)
         summary = rules.summary(check["type"], seen["data"], seen["missing"])
-        if doubt:
+        if doubt and doubt not in summary:
             summary = f"{summary}; {doubt}"
     return {"type": check["type"], "status": status, "summary": summary, **seen, "threshold": threshold}
 
@@ -87,7 +87,7 @@ def _fires(rule: Json, seen: Json) -> tuple[bool, str]:
     metric, operator, value = str(rule["metric"]), rule["operator"], _in_base_unit(rule)
     found = _lookup(metric, seen)
     if found is _ABSENT:
-        return False, f"{metric} is not known"
+        return False, f"not determined: {metric}"
     if found is None and value is not None:
         return False, ""  # not applicable here
     if operator in NUMERIC:
@@ -126,7 +126,7 @@ def _met(expect: str, seen: Json) -> tuple[bool, str]:
     compiled = expression(expect)
     unknown = sorted(name for name in names_in(compiled.parsed) if name in seen["missing"] or name not in seen["data"])
     if unknown:
-        return False, f"{unknown[0]} is not known"
+        return False, f"not determined: {unknown[0]}"
     try:
         return compiled.search(seen["data"]) is True, ""
     except (ValueError, TypeError) as error:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Processes that the kernel killed for want of memory. Source: the kernel's log, the memory controller's counter."""
+"""Processes that the kernel killed for want of memory. Source: the kernel's log, the memory controller's counter.
+
+Inside a container the log is the machine's, and its control groups have names that cannot be seen from within: a kill in a
+group that only ends like the unit's may be another container's.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ SPEC = {
 }
 FIELDS = {
     "count": "count of kills in the window, on the whole machine",
-    "kills": "the last 20: [{at (epoch seconds), pid, command, unit}]",
+    "kills": "the last 20: [{at (epoch seconds), pid, command, group (control group, None before Linux 5.0)}]",
     "unit_count": "count of kills in the window that hit the unit; None without a unit",
     "unit_counter": "kills that the unit's control group has counted since it was started; None when no unit runs",
     "cursor": "what to give as cursor at the next look",
@@ -46,9 +50,12 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
         return {"data": data, "missing": ["count", "kills", *(["unit_count"] if shown else [])]}
     kills = parse(line for line in lines if line[0] > since)
     data.update(count=len(kills), kills=kills[-20:])
-    if shown:
-        data["unit_count"] = len([one for one in kills if one["unit"] == shown["Id"]])
-    return {"data": data, "missing": []}
+    if not shown:
+        return {"data": data, "missing": []}
+    own = shown.get("ControlGroup") or "/system.slice/" + shown["Id"]  # a unit that is down has no group any more
+    data["unit_count"] = len([one for one in kills if one["group"] == own])
+    alike = [one for one in kills if one["group"] != own and (one["group"] or own).endswith(own)]
+    return {"data": data, "missing": ["unit_count"] if alike and not data["unit_count"] else []}
 
 
 def parse(lines: Any) -> list[dict[str, Any]]:
@@ -66,10 +73,8 @@ def parse(lines: Any) -> list[dict[str, Any]]:
             groups[named.group(2)] = named.group(1)
         killed = re.search(r"Killed process (\d+) \((.*?)\)", text)
         if killed:
-            group = groups.get(killed.group(1), "")
-            parts = [part for part in group.split("/") if part.endswith((".service", ".scope"))]
             kills.append({"at": round(when, 3), "pid": int(killed.group(1)), "command": killed.group(2),
-                          "unit": parts[-1] if parts else None})
+                          "group": groups.get(killed.group(1))})
     return kills
 
 

@@ -99,8 +99,9 @@ class Systemd:
             return False
 
     def start(self, timeout: float) -> None:
-        """See the contract."""
-        self._job("start", timeout, "--job-mode=fail")
+        """See the contract; a start of one that waits for its automatic restart would wait with it."""
+        waits = self.state()["sub_state"] == "auto-restart"
+        self._job("restart" if waits else "start", timeout, "--job-mode=fail")
 
     def stop(self, timeout: float) -> None:
         """See the contract: KillSignal, KillMode and TimeoutStopSec are the unit's."""
@@ -136,22 +137,25 @@ class Systemd:
 
     def logs(self, since: float, lines: int) -> list[str]:
         """See the contract; what systemd says about the unit is among them."""
-        argv = ["journalctl", "--unit", self.name, "--since", "@%.3f" % since, "--lines", str(lines),
+        self.host.run(["journalctl", "--sync"], _LOOK)  # the journal is written behind; fails harmlessly for users
+        # With --since, --lines means the first ones (systemd 252), unless it reads backwards.
+        argv = ["journalctl", "--reverse", "--unit", self.name, "--since", "@%.3f" % since, "--lines", str(lines),
                 "--output", "short-iso", "--utc", "--no-pager", "--quiet"]
         done = self.host.run(argv, _LOOK)
         if done.rc:
             raise CannotLook("journalctl failed: %s" % _said(done), self.name, "Run with become: true.")
-        return done.stdout.splitlines()
+        return done.stdout.splitlines()[::-1]
 
     def candidates(self) -> list[str]:
         """See the contract; at most five."""
         from difflib import get_close_matches
 
         argv = ["systemctl", "list-unit-files", "--type=service", "--no-legend", "--no-pager"]
-        known = [line.split()[0] for line in self.host.run(argv, _LOOK).stdout.splitlines() if line.strip()]
+        lines = self.host.run(argv, _LOOK).stdout.splitlines()
+        known = [line.split()[0].rpartition(".")[0] for line in lines if line.strip()]
         stem = self.name.rpartition(".")[0] or self.name
-        near = [name for name in known if stem in name]
-        return list(dict.fromkeys(near + get_close_matches(stem + ".service", known, 3)))[:5]
+        near = [name for name in known if stem in name] or get_close_matches(stem, known)
+        return [name + ".service" for name in near[:5]]
 
     def port_problem(self, port: int, address: str, timeout: float) -> str:
         """See the contract. Whose port it is can be told only where there is one listener, and one may look."""

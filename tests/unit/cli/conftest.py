@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the command line's tests."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from cli_project import COLLECTION, FILES, Cli
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    inside = root / "collections" / "ansible_collections" / "ops" / "runbook"
+    for base, files in ((root, FILES), (inside, COLLECTION)):
+        for name, text in files.items():
+            (base / name).parent.mkdir(parents=True, exist_ok=True)
+            (base / name).write_text(text)
+    return root
+
+
+@pytest.fixture
+def cli(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Cli:
+    made = Cli(tmp_path, capsys)
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(tempfile, "tempdir", str(made.temp))
+    monkeypatch.setenv("OPS_RUNBOOK_RECORDS", str(made.records))
+    for name in ("ANSIBLE_CONFIG", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"):  # the command sets them: put them back
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    for name in ("RUNBOOK_INVENTORY", "RUNBOOK_PROJECT", "ANSIBLE_HOST_KEY_CHECKING"):
+        monkeypatch.delenv(name, raising=False)
+    return made

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ctrl-C, a lost terminal, --timeout: nothing stays behind, neither a process nor a private folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from cli_project import Cli
+
+from runbook_cli.stop import Stop, descendants
+
+SLOW = ("run", "recover_thing", "-i", "inventories/all.yml", "-l", "healthy,remedied", "-e", "wait=300")
+
+
+def soon(condition, seconds: float = 20.0) -> bool:
+    """Whether condition comes true in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_gently(cli: Cli, number: int) -> None:
+    child = cli.spawn(*SLOW)
+    assert soon(lambda: sum("sleep 300" in line for line in cli.processes()) >= 2), "the tasks must be at work"
+    (private,) = cli.left_over()
+    assert (cli.temp / private).stat().st_mode & 0o777 == 0o700
+    sent = time.monotonic()
+    child.send_signal(number)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert time.monotonic() - sent < 9, "it did not wait for the last resort"
+    assert "Stopping (interrupted)" in err
+    assert "healthy: unfinished: the run was stopped before it ended here." in out
+    assert "was stopped after" in out.splitlines()[-1]
+    assert soon(lambda: cli.processes() == [], 5)
+    assert cli.left_over() == []
+
+
+def test_a_signal_before_ansible_has_begun(cli: Cli) -> None:
+    child = cli.spawn(*SLOW, "--format", "json")
+    assert soon(cli.left_over), "the private folder must exist"
+    child.send_signal(signal.SIGINT)
+    out, _err = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert '"stopped": "interrupted"' in out
+    assert soon(lambda: cli.processes() == [], 5)
+    assert cli.left_over() == []
+
+
+def test_a_timeout(cli: Cli) -> None:
+    began = time.monotonic()
+    done = cli.run(*SLOW, "--timeout", "4", "--query", "[stopped, targets[].outcome]")
+    assert (done.code, done.data) == (124, ["timed_out", ["unfinished", "unfinished"]])
+    assert 4 <= time.monotonic() - began < 16
+
+
+def test_what_ignores_sigint_is_killed_with_its_children() -> None:
+    program = (
+        "import signal, subprocess, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "print(subprocess.Popen(['sleep', '300'], start_new_session=True).pid, flush=True); time.sleep(300)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as main:
+        below = int(main.stdout.readline())
+        assert descendants(main.pid) == [below]
+        stop = Stop(None, grace=0.3)
+        stop.see({"pid": main.pid})
+        assert stop.must_kill() is False
+        stop.request("interrupted")
+        stop.request("timed_out")
+        assert (stop.reason, stop.must_kill()) == ("interrupted", False)
+        time.sleep(0.4)
+        assert main.poll() is None
+        assert stop.must_kill() is True
+        assert soon(lambda: descendants(main.pid) == [] or _state(below) in "Z?", 5)
+        assert main.poll() is None, "the main process is left to ansible-runner"
+        main.kill()
+
+
+def _state(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "?"
+
+
+def test_a_stop_that_was_asked_for_early_is_passed_on() -> None:
+    with subprocess.Popen(["sleep", "300"]) as main:
+        stop = Stop(None)
+        stop.request("interrupted")
+        stop.see({"event": "verbose"})
+        assert main.poll() is None
+        stop.see({"pid": main.pid})
+        assert main.wait(5) == -signal.SIGINT
+        stop.see({"pid": main.pid})  # gone already: no error, and not asked twice
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    stop = Stop(None)
+    with stop.signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert soon(lambda: stop.reason == "interrupted", 2)
+    assert signal.getsignal(signal.SIGINT) is before
