@@ -47,8 +47,8 @@ lab-up: setup ## Boot the lab hosts (HOST="db1 db2" for some)
 lab-down: ## End the lab hosts and put the machine back
 	@$(LAB) down
 
-lab-shell: ## A root shell on a host: make lab-shell HOST=db1
-	@$(LAB) shell "$(HOST)"
+lab-shell: ## A shell on a host as the inventory logs in: make lab-shell HOST=db1 (AS=root for root)
+	@$(LAB) shell $(if $(AS),--user $(AS)) "$(HOST)"
 
 lab-status: ## Which lab hosts run
 	@$(LAB) status

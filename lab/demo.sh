@@ -16,7 +16,7 @@ trap finish EXIT
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 play() { ansible-playbook -i inventories/lab "$@"; }
-documents() { lab/lab shell --user root db1 /opt/SimpleRS/batch/candidate_generation.py checksum; }
+documents() { lab/lab shell --user root db1 /opt/SimpleRS/simplers checksum; }
 
 say "1. Boot two lab hosts with a real MongoDB-protocol server and a writer"
 lab/lab up db1 db2

@@ -18,7 +18,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,12 +56,13 @@ def launch(job: Job, sinks: Sequence[Callable[[Event], None]]) -> str | None:
     import ansible_runner
 
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    heard: list[Future[None]] = []
     stop = Stop(job.timeout)
     with stop.signals(), _private_folder() as private, ThreadPoolExecutor(1) as listener:
-        # Runner calls `hear` while Ansible waits, so what takes time (a slow terminal) happens on a thread of its own.
-        heard = listener.submit(consume, events, sinks)
 
         def hear(event: Event) -> bool:
+            if not heard:  # a thread of its own, because a terminal may be slow; not before runner has forked
+                heard.append(listener.submit(consume, events, sinks))
             stop.see(event)
             if event.get("event") == "playbook_on_start":
                 (private / "become_password").unlink(missing_ok=True)  # it has been read by now
@@ -72,7 +73,8 @@ def launch(job: Job, sinks: Sequence[Callable[[Event], None]]) -> str | None:
             ansible_runner.run(**_arguments(job, private), event_handler=hear, cancel_callback=stop.must_kill)
         finally:
             events.put(None)
-        heard.result()  # a sink that failed is a bug to be told, not a run without results
+        for future in heard:
+            future.result()  # a sink that failed is a bug to be told, not a run without results
     return stop.reason
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHOWN = "********"
-_NAME = re.compile(r"pass|secret|token|credential|private|api_?key|auth", re.IGNORECASE)
+_NAME = re.compile(r"pass|secret|token|credential|private|api.?key|auth", re.IGNORECASE)
 _IN_URL = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Command = Callable[..., Answer]
 
 EXIT_CODES = """\b
-Exit codes; of several hosts the gravest wins, in the order 1 5 6 8 7 4 3 0:
+Exit codes; of several hosts the gravest wins, in the order 1 2 5 6 8 7 4 3 0:
   0    healthy, nothing to do, or remedied
   1    a bug of this library
   2    wrong usage; nothing was done

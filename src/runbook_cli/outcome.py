@@ -15,6 +15,7 @@ CODES = {
     "remedied": 0,
     "recovered": 0,
     "completed": 0,  # a playbook without the lifecycle (a job, such as a baseline) that ran to its end
+    "wrong_input": 2,  # a variable that a role or module refuses; nothing was done
     "predicted": 3,
     "unreachable": 4,
     "failed": 5,
@@ -25,7 +26,7 @@ CODES = {
     "unfinished": 1,  # nothing was heard of the host: Ansible ended, or was stopped, before
 }
 _REFUSED = "REFUSED:"  # as the summary callback begins, when it ends a run before it touches a host
-GRAVITY = (1, 5, 6, 8, 7, 4, 3, 0)
+GRAVITY = (1, 2, 5, 6, 8, 7, 4, 3, 0)
 STOPPED = {"timed_out": 124, "interrupted": 130}
 
 _NO_PYTHON = (
@@ -184,8 +185,13 @@ def _failed(host: str, task: str | None, result: dict[str, Any]) -> Target:
     for pattern, meaning, hint in _NO_ACCESS:
         if re.search(pattern, noise):
             return Target(host, host, "unreachable", message=f"{meaning} ({message})", task=task, hint=hint)
-    wrong = "argument_errors" in result
-    hint = "Mend the variable: in the inventory, or by -e." if wrong else "--verbose shows all that Ansible said."
+    if "argument_errors" in result or (result.get("error") or {}).get("kind") == "BadInput":
+        return Target(
+            host, host, "wrong_input", message=message, task=task, hint="Mend it: in the inventory, or by -e."
+        )
+    if "assertion" in result:  # a playbook's own condition, such as: no baseline of a sick service
+        return Target(host, host, "refused", message=message, task=task)
+    hint = "--verbose shows all that Ansible said."
     return Target(host, host, "crashed", message=message, task=task, hint=hint)
 
 

@@ -39,7 +39,7 @@ def find_root(chosen: str | None, start: Path | None = None, installed: Path = H
     """The project root: the chosen one, else the checkout around the current folder, else what was installed."""
     if chosen is not None:
         root = Path(chosen).expanduser().resolve()
-        if not _is_root(root):
+        if not chosen or not _is_root(root):
             raise CliError(
                 "not a project: it lacks ansible.cfg, playbooks/ or collections/",
                 chosen,

@@ -44,7 +44,8 @@ class Stop:
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
         """While inside, ctrl-C, SIGTERM and a lost terminal ask for a gentle stop instead of ending this process."""
-        before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
+        heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup means it
+        before = {number: signal.signal(number, self._interrupt) for number in heeded}
         try:
             yield
         finally:

@@ -109,12 +109,21 @@ def _variables(loader: Any, given: Iterable[dict[str, Any] | str]) -> dict[str, 
                 content = loader.load_from_file(item, cache="none") or {}
             except AnsibleParserError as error:
                 raise CliError(f"does not parse: {' '.join(str(error).split())}", item, "Write it as YAML.") from None
-            except AnsibleError:
+            except AnsibleError as error:
+                _needs_vault(item, error)
                 content = {}
         if not isinstance(content, dict):
             raise CliError("is not a mapping of variables", str(item), "Write NAME: VALUE lines.")
         found.update(content)
     return found
+
+
+def _needs_vault(path: str, error: Exception) -> None:
+    """An encrypted file is left to the run, which has the vault's password; refused where it would have none."""
+    from ansible import constants
+
+    if not constants.DEFAULT_VAULT_PASSWORD_FILE and not constants.DEFAULT_VAULT_IDENTITY_LIST:
+        raise CliError(f"cannot be read: {error}", path, "Set ANSIBLE_VAULT_PASSWORD_FILE.")
 
 
 def _patterns(loader: Any, playbook: Path, variables: dict[str, Any]) -> list[Any]:
@@ -161,10 +170,14 @@ def _check_limit(manager: Any, limit: str) -> None:
 
 
 def _tokens(limit: str) -> list[str]:
+    """The limit's patterns as Ansible splits it, which drops what it cannot read: "~[" becomes "~", every host."""
     from ansible.inventory.manager import split_host_pattern
 
+    split = split_host_pattern(limit)
+    if re.sub(r"[\s,:]", "", "".join(split)) != re.sub(r"[\s,:]", "", limit):
+        raise CliError(f"--limit {limit!r} cannot be read as hosts", hint="See the brackets.", code=REFUSED)
     tokens: list[str] = []
-    for token in split_host_pattern(limit):
+    for token in split:
         tokens += _from_file(token[1:]) if token.startswith("@") else [token]
     return tokens
 
@@ -181,7 +194,8 @@ def _known(manager: Any, name: str) -> bool:
     from ansible.errors import AnsibleError
     from ansible.inventory.manager import split_host_pattern
 
-    if split_host_pattern(name) != [name]:  # "a:b" beside a comma: Ansible looks for a host of that name
+    # "a:b" beside a comma is one name for Ansible; "~" is an empty pattern, which matches every host
+    if split_host_pattern(name) != [name] or name == "~":
         return False
     try:
         with _quiet():

@@ -31,7 +31,7 @@ done
 PATH=$bin:$PATH
 
 "$bin/ansible-galaxy" collection build "$root/collections/ops_runbook" --output-path "$work" >/dev/null
-"$bin/ansible-galaxy" collection install "$work"/ops-runbook-*.tar.gz --collections-path "$work" --offline >/dev/null
+"$bin/ansible-galaxy" collection install "$work"/ops-runbook-*.tar.gz --collections-path "$work" --offline --force >/dev/null
 cd "$work/ansible_collections/ops/runbook"
 git init -q .
 git add -A

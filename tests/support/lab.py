@@ -66,7 +66,7 @@ def on(host: str, argv: str, timeout: float = 60) -> Ran:
 
 def data(host: str) -> Json:
     """Count and SHA-256 of all seeded documents, and acknowledged writes that are missing, by pymongo."""
-    said = on(host, "/opt/SimpleRS/batch/candidate_generation.py checksum")
+    said = on(host, "/opt/SimpleRS/simplers checksum")
     assert said.code == 0, said.text
     return t.cast(Json, json.loads(said.stdout))
 

@@ -29,10 +29,10 @@ def show(case: Case) -> str:
 
 
 class SystemdHost:
-    """Begins in the recorded state `first`; a verb in `moves` leads to the states that later looks see, the last one stays.
+    """Begins in the recorded state `first`; a verb in `moves` leads to the states that later looks see; the last stays.
 
-    A move may also be what systemctl says when it fails (Completed), or an error, or an iterator over such moves. `commands`
-    are other programs by name.
+    A move may also be what systemctl says when it fails (Completed), an error, or an iterator over such moves.
+    `commands` are other programs by name.
     """
 
     def __init__(self, first: Case, moves: dict[str, t.Any] | None = None, commands: dict[str, t.Any] | None = None,
@@ -44,7 +44,8 @@ class SystemdHost:
 
     def verbs(self) -> list[str]:
         """What systemctl was told to do, in order."""
-        return [call[call.index("--") - 1] if "--" in call else call[-1] for call in self.calls if call[0] == "systemctl"]
+        told = [call for call in self.calls if call[:2] == ["systemctl", "--no-ask-password"]]
+        return [call[call.index("--") - 1] if "--" in call else call[-1] for call in told]
 
     def run(self, argv: t.Sequence[str], timeout: float = 10.0, stdin: bytes = b"") -> Completed:
         self.calls.append(list(argv))

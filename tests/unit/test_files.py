@@ -18,6 +18,8 @@ from ansible_collections.ops.runbook.plugins.module_utils.files import (
     account_ids,
     ensure_directory,
     os_error,
+    read_file,
+    resolved,
     sha256_of,
     write_file,
 )
@@ -438,6 +440,65 @@ def test_sha256(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match="no such file") as caught:
         sha256_of(str(tmp_path / "b"))
     assert caught.value.where == str(tmp_path / "b")
+
+
+def test_reading_follows_no_link_and_wants_an_ordinary_small_file(tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "real"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"12345")
+    (folder / "link").symlink_to("a")
+    (folder.parent / "folder").symlink_to("real")
+    os.mkfifo(folder / "pipe")
+    data, seen = read_file(str(folder / "a"), 5)
+    assert (data, seen.st_ino) == (b"12345", (folder / "a").stat().st_ino)
+    for path, limit in ((folder / "a", 4), (folder / "link", 9), (folder / "pipe", 9), (folder, 9)):
+        with pytest.raises(BadInput, match="no ordinary file"):
+            read_file(str(path), limit)
+    with pytest.raises(OpsError, match="Not a directory"):
+        read_file(str(folder.parent / "folder" / "a"), 9)
+    with pytest.raises(FileNotFoundError):
+        read_file(str(folder / "no"), 9)
+
+
+def test_a_file_that_is_written_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path.resolve() / "a"
+    path.write_bytes(b"12345")
+    real = os.fstat
+
+    def fstat(number: int) -> os.stat_result:
+        seen = real(number)
+        if number > 2 and stat.S_ISREG(seen.st_mode) and path.stat().st_size == 5:
+            with path.open("ab") as stream:
+                stream.write(b"6")
+        return seen
+
+    monkeypatch.setattr(files.os, "fstat", fstat)
+    with pytest.raises(OpsError, match="was written while it was read"):
+        read_file(str(path), 100)
+    assert read_file(str(path), 100)[0] == b"123456"
+
+
+def test_links_are_resolved_like_the_system_does(tmp_path: Path) -> None:
+    top = tmp_path.resolve()
+    (top / "a" / "b").mkdir(parents=True)
+    (top / "a" / "b" / "file").write_text("")
+    (top / "relative").symlink_to("a/../a/b")
+    (top / "absolute").symlink_to(top / "relative")
+    (top / "up").symlink_to("a/b/..")
+    (top / "a" / "b" / "dangling").symlink_to("no/such")
+    for path in ("relative/file", "absolute/file", "up/b/file", "a/b/dangling", "no/such/file", "absolute//./file"):
+        assert resolved(str(top / path)) == os.path.realpath(top / path)
+    (top / "loop").symlink_to("loop")
+    with pytest.raises(Refused):
+        resolved(str(top / "loop"))
+
+
+@root_only
+def test_links_of_other_accounts_are_not_resolved(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc/shadow")
+    os.lchown(tmp_path / "link", NOBODY, NOBODY)
+    with pytest.raises(Refused, match="user id 65534 is not followed"):
+        resolved(str(tmp_path / "link"))
 
 
 def test_accounts() -> None:

@@ -207,7 +207,8 @@ def test_stays_on_its_own_filesystem(data: Path, bind: bool) -> None:
 
 @pytest.mark.parametrize("path", [
     "/", "//", "/etc", "/etc/", "/usr", "/var", "/home", "/var/lib", "/usr/bin/env", "/etc/shadow", "/proc/1",
-    "/root/x", "/proc/self/root/etc", "/var/run", "/lib/x", "/dev/shm", "/var/lib/ops-runbook/baseline", "/etc/sudoers.d/x"])
+    "/root/x", "/proc/self/root/etc", "/var/run", "/lib/x", "/dev/shm", "/var/lib/ops-runbook/baseline",
+    "/etc/sudoers.d/x"])
 def test_the_system_s_own_paths_are_refused(path: str) -> None:
     error, result = failed({"path": "/nonexistent", "mode": "0700"}, {"path": path, "mode": "0777", "recurse": True})
     assert isinstance(error, BadInput)
@@ -489,7 +490,7 @@ def oldest() -> str:
 @pytest.mark.parametrize("python", [oldest(), sys.executable])
 def test_the_light_program_answers_the_same(data: Path, python: str) -> None:
     given = params({"path": str(data), "file_mode": "0600", "recurse": True, "exclude": ["*.lock"]})
-    text = light.program("ownership", given, False, (), 60, "--m--")
+    text = light.program(light.Call("ownership", given, False, deadline=60), "--m--")
     done = subprocess.run([python, "-I", "-B", "-"], input=text, capture_output=True, timeout=60, check=True)
     result = json.loads(done.stdout.decode().split("--m--")[1])
     assert result["changed"] is True

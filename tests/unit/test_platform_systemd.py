@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.ops.runbook.plugins.module_utils.collectors import _proc
-from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook, OpsError
+from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
 from ansible_collections.ops.runbook.plugins.module_utils.platforms import contract, systemd
 from ansible_collections.ops.runbook.plugins.module_utils.platforms.systemd import Systemd
@@ -40,7 +40,8 @@ class TestContract:
     def test_every_verb_is_there_with_the_same_arguments(self) -> None:
         tree = ast.parse(pathlib.Path(contract.__file__).read_text())
         service = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-        wanted = {node.name: [one.arg for one in node.args.args] for node in service.body if isinstance(node, ast.FunctionDef)}
+        verbs = [node for node in service.body if isinstance(node, ast.FunctionDef)]
+        wanted = {verb.name: [one.arg for one in verb.args.args] for verb in verbs}
         assert len(wanted) == 12
         found = {name: list(inspect.signature(getattr(Systemd, name)).parameters) for name in wanted}
         assert found == wanted
@@ -55,7 +56,8 @@ class TestState:
         assert state("active") == wanted
 
     @pytest.mark.parametrize(("case", "wanted"), [
-        ("failed-signal", {"active_state": "failed", "pid": None, "started_at": None, "result": "signal", "exit": "signal 9"}),
+        ("failed-signal", {"active_state": "failed", "pid": None, "started_at": None, "result": "signal",
+                           "exit": "signal 9"}),
         ("failed-exit-code", {"active_state": "failed", "result": "exit-code", "exit": "status 1", "runs_once": True}),
         ("auto-restart", {"active_state": "activating", "sub_state": "auto-restart", "restart_delay": 90.0}),
         ("deactivating", {"active_state": "deactivating", "pid": None}),
@@ -143,22 +145,33 @@ class TestVerbs:
         assert host.calls == [["systemctl", "--no-ask-password", "reset-failed", "--", "mongod"],
                               ["systemctl", "--no-ask-password", "daemon-reload"]]
 
-    @pytest.mark.parametrize(("name", "said", "hint"), [
-        ("start-exit-code", "Job for wrong.service failed because the control process exited with error code", ""),
-        ("start-conflict", "is destructive", ""),
-        ("start-denied", "Access denied", "become: true"),
+    @pytest.mark.parametrize(("name", "kind", "said", "hint"), [
+        ("start-exit-code", OpsError, "Job for wrong.service failed because the control process exited", ""),
+        ("start-limit", OpsError, "Job for demo.service failed because a fatal signal was delivered", ""),
+        ("start-conflict", Refused, "is destructive", ""),
+        ("start-masked", Refused, "is masked", ""),
+        ("start-bad-setting", Refused, "bad unit file setting", ""),
+        ("start-denied", Refused, "Access denied", "become: true"),
     ])
-    def test_a_failure_says_what_systemctl_said(self, name: str, said: str, hint: str) -> None:
+    def test_a_failure_says_what_systemctl_said(self, name: str, kind: type[OpsError], said: str, hint: str) -> None:
         host = SystemdHost("active", {"restart": Completed(1, "", recorded(name))})
-        with pytest.raises(OpsError, match="systemctl restart failed: ") as caught:
+        with pytest.raises(kind, match="systemctl restart failed: ") as caught:
             Systemd(host, "mongod").restart(30)
+        assert type(caught.value) is kind
         assert said in caught.value.what
         assert hint in caught.value.hint
         assert "\n" not in caught.value.what
 
+    @pytest.mark.parametrize("said", ["Failed to start x.service: Connection timed out", "Failed to connect to bus"])
+    def test_without_an_answer_nobody_knows_whether_it_was_taken_on(self, said: str) -> None:
+        host = SystemdHost("active", {"restart": Completed(1, "", said)})
+        with pytest.raises(OpsError) as caught:
+            Systemd(host, "mongod").restart(30)
+        assert not isinstance(caught.value, Refused)
+
     def test_a_job_that_takes_too_long_goes_on_in_systemd(self) -> None:
-        host = SystemdHost("active", {"stop": CannotLook("systemctl --no-ask-password stop did not end within 3 s")})
-        with pytest.raises(OpsError, match="did not end within 3 s") as caught:
+        host = SystemdHost("active", {"stop": CannotLook("systemctl --no-ask-password ... did not end within 3 s")})
+        with pytest.raises(OpsError, match=r"^mongod: systemctl stop did not end within 3 s") as caught:
             Systemd(host, "mongod").stop(3)
         assert "list-jobs" in caught.value.hint
         assert not isinstance(caught.value, CannotLook)
@@ -171,7 +184,8 @@ class TestUnmask:
         assert host.verbs() == ["unmask"]
 
     def test_a_mask_until_reboot_needs_a_call_of_its_own(self) -> None:
-        host = SystemdHost("masked-runtime", {"unmask": iter(["masked-runtime", "failed-signal"])}, links={RUN: "/dev/null"})
+        moves = {"unmask": iter(["masked-runtime", "failed-signal"])}
+        host = SystemdHost("masked-runtime", moves, links={RUN: "/dev/null"})
         assert Systemd(host, "mongod").unmask() == [RUN]
         assert ["systemctl", "--no-ask-password", "--runtime", "unmask", "--", "mongod.service"] in host.calls
 

@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 KEYS = ("password", "Password", "DB_PASSWORD", "spring.datasource.password", "passwd", "pwd", "MYSQL_PWD", "secret",
-        "client_secret", "clientSecret", "token", "auth-token", "slack_token", "api_key", "apiKey", "API-KEY", "X-Api-Key",
-        "secret_access_key", "SecretAccessKey", "private_key", "storagePassphrase", "db_pass", "credentials",
-        "passwordHash", "비밀번호")
+        "client_secret", "clientSecret", "token", "auth-token", "slack_token", "api_key", "apiKey",
+        "API-KEY", "X-Api-Key", "secret_access_key", "SecretAccessKey", "private_key", "storagePassphrase", "db_pass", "credentials",
+        "passwordHash", "passwrd", "비밀번호")
 ODD = "!#$%^*()_+-.~@?[]{}|/:<"
 WORD = string.ascii_letters + string.digits
 CANARY = {
@@ -185,7 +185,7 @@ def test_ordinary_lines_stay_as_they_are() -> None:
 
 HINTS = ("passw", "token", "secret", "pwd", "bearer", "basic")
 WORDS = st.sampled_from([word for word in ORDINARY.split() if not any(hint in word.lower() for hint in HINTS)]
-                        + ["사용자", "로그", "85%", "/var/lib/mongodb", "->", "a=b", "x: y", "{", "}", '"', "\\", "'", "#"])
+                        + ["사용자", "로그", "85%", "/var/lib/mongodb", "->", "a=b", "x: y", "{", '"', "\\", "'", "#"])
 
 
 @settings(max_examples=300, deadline=None)
@@ -196,16 +196,16 @@ def test_text_without_a_hint_of_a_secret_is_unchanged(words: list[str], between:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from(["password", "=", ":", " ", '"', "'", "\\", "\n", "x", ",", "--token", "Bearer ", "://", "@",
-                                 "{", "]", "/", "|", "PWD="]), max_size=40).map("".join))
+@given(st.lists(st.sampled_from(["password", "=", ":", " ", '"', "'", "\\", "\n", "x", ",", "--token", "Bearer ", "://",
+                                 "@", "{", "]", "/", "|", "PWD="]), max_size=40).map("".join))
 @example("password=\"a\\\"b\" c")
 def test_masking_twice_is_masking_once(text: str) -> None:
     once = redact(text)
     assert redact(once) == once
 
 
-HOSTILE = ["a", "password", "password=", "password: x\n", '\'password="', "secret:{", "secret:{{", "://", "://a:b@", "://a:x",
-           "eyJ.", "-eyJ-", "-----BEGIN PRIVATE KEY-----", "--token ", "password=,a", "password=)", ")", " \n", "<password>",
+HOSTILE = ["a", "password", "password=", "password: x\n", '\'password="', "secret:{", "secret:{{", "://", "://a:b@",
+           "://a:x", "eyJ.", "-eyJ-", "-----BEGIN PRIVATE KEY-----", "--token ", "password=,a", "password=)", ")", " \n", "<password>",
            "  password: |\n\n", "mongo -p ", "\\", 'password=\\"\\\\', "basic QUJD ", "authorization: ", "-password",
            '"password=', "PWD=/x ", ORDINARY]
 

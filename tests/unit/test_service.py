@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.ops.runbook.plugins.module_utils import budget, lease, service
+from ansible_collections.ops.runbook.plugins.module_utils import budget, lease, service, service_plan
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed
 from ansible_collections.ops.runbook.plugins.module_utils.platforms import watch
@@ -42,7 +42,7 @@ def state(case: str, **replaced: t.Any) -> dict[str, t.Any]:
 
 
 def plan(now: dict[str, t.Any], **given: t.Any) -> dict[str, t.Any]:
-    return service.plan_service(now, params(**given))
+    return service_plan.plan_service(now, params(**given))
 
 
 def failure(host: SystemdHost, check: bool = False, **given: t.Any) -> OpsError:
@@ -114,15 +114,21 @@ class TestPlan:
         found = plan(state("masked"), state="started", unmask=True)
         assert list(found["changes"].values()) == [
             {"object": "mask of mongod.service", "before": {"links": [LINK]}, "after": {"links": []}},
-            {"object": "service mongod.service", "before": {"active_state": "failed"}, "after": {"active_state": "active"}}]
+            {"object": "service mongod.service", "before": {"active_state": "failed"},
+             "after": {"active_state": "active"}}]
         assert found["undo"] == {"kind": "unit", "platform": "systemd", "name": "mongod.service", "state": "stopped",
                                  "expect": {"active_state": "active"}, "mask": True, "links": [LINK]}
         assert found["message"] == "mongod.service, failed (signal 9): unmask, start"
+
+    def test_the_mask_of_a_running_service_can_be_put_back_too(self) -> None:
+        undo = plan(state("masked", ActiveState="active"), unmask=True)["undo"]
+        assert (undo["kind"], undo["state"], undo["links"]) == ("unit", "started", [LINK])
 
     @pytest.mark.parametrize(("case", "given", "undo"), [
         ("active", {"state": "stopped"}, {"kind": "service_state", "state": "started",
                                           "expect": {"active_state": "inactive"}}),
         ("inactive", {"state": "restarted"}, {"kind": "service_state", "state": "stopped"}),
+        ("oneshot-done", {"state": "started"}, {"kind": "service_state", "expect": {"active_state": "inactive"}}),
         ("active", {"state": "restarted"}, {"kind": "none", "reason": "the process that was replaced is gone"}),
         ("active-reloadable", {"state": "reloaded"}, {"kind": "none"}),
         ("active", {"state": "started"}, {"kind": "none", "reason": "nothing was changed"}),
@@ -148,10 +154,10 @@ class TestRun:
         assert host.verbs() == ["reset-failed", "start"]
         assert found["changed"] is True
         assert set(found) == KEYS
-        shown = found["service"]
-        assert (shown["before"]["active_state"], shown["before"]["exit"], shown["before"]["pid"]) == ("failed", "signal 9", None)
-        assert (shown["after"]["active_state"], shown["after"]["pid"], shown["after"]["restarts"]) == ("active", 99, 0)
-        assert shown["after"]["started_at"] == "2026-11-20T15:56:38.000Z"
+        before, after = found["service"]["before"], found["service"]["after"]
+        assert (before["active_state"], before["exit"], before["pid"]) == ("failed", "signal 9", None)
+        assert (after["active_state"], after["pid"], after["restarts"]) == ("active", 99, 0)
+        assert after["started_at"] == "2026-11-20T15:56:38.000Z"
 
     @pytest.mark.parametrize(("case", "moves", "given"), [
         ("failed-signal", {"start": NEW}, {"state": "started"}),
@@ -169,7 +175,8 @@ class TestRun:
         assert looking.verbs() == []
         assert all(call[0] == "env" for call in looking.calls)
         assert not pathlib.Path(budget.DIRECTORY).exists()
-        done = service.run_on(SystemdHost(case, moves, commands, links={LINK: "/dev/null"}), params(budget=BUDGET, **given), False)
+        acting = SystemdHost(case, moves, commands, links={LINK: "/dev/null"})
+        done = service.run_on(acting, params(budget=BUDGET, **given), False)
         for key in KEYS - {"service"}:
             assert predicted[key] == done[key]
         assert predicted["service"]["before"] == done["service"]["before"]
@@ -179,6 +186,8 @@ class TestRun:
         host = SystemdHost("active", {"stop": ("failed-signal", {"Result": "timeout"})})
         found = service.run_on(host, params(state="stopped"), False)
         assert "was killed" in found["message"]
+        assert found["changes"][0]["after"] == {"active_state": "failed"}
+        assert found["undo"]["expect"] == {"active_state": "failed"}
         assert found["service"]["after"]["result"] == "timeout"
 
 
@@ -230,8 +239,9 @@ class TestBeforeTheAct:
     @pytest.mark.parametrize(("given", "where"), [
         ({"timeout": 0}, "timeout"), ({"timeout": float("nan")}, "timeout"), ({"timeout": float("inf")}, "timeout"),
         ({"steady": -1}, "steady"), ({"ready": {"port": 1, "timeout": 0}}, "ready.timeout"),
-        ({"ready": {"port": 0}}, ""), ({"ready": {"port": 70000}}, "ready.port"),
-        ({"budget": {"count": -1, "window": 60}}, "budget.count"), ({"budget": {"count": 1, "window": 0}}, "budget.window"),
+        ({"ready": {"port": 0}}, "ready.port"), ({"ready": {"port": 70000}}, "ready.port"),
+        ({"budget": {"count": -1, "window": 60}}, "budget.count"),
+        ({"budget": {"count": 1, "window": 0}}, "budget.window"),
         ({"validate": []}, "validate"), ({"drain": [""]}, "drain"), ({"ready": {"command": []}}, "ready.command"),
         ({"lease": "db1"}, "run_id"), ({"lease": "db1", "run_id": ""}, "run_id"), ({"name": "mongo*"}, "name"),
     ])
@@ -240,18 +250,19 @@ class TestBeforeTheAct:
         host = SystemdHost("active")
         error = failure(host, check, **given)
         assert isinstance(error, BadInput)
-        assert error.where == where or not where
+        assert error.where == where
         assert host.calls == []
 
 
 class TestBudget:
     def test_each_start_counts_and_one_too_many_is_refused(self) -> None:
         for pid in (97, 98):
-            service.run_on(SystemdHost("active", {"restart": ("active", {"MainPID": pid})}), params(budget=BUDGET), False)
+            healthy = SystemdHost("active", {"restart": ("active", {"MainPID": pid})})
+            service.run_on(healthy, params(budget=BUDGET), False)
         host = SystemdHost("active", commands={"leave": Completed(0, "", "")})
         error = failure(host, budget=BUDGET, drain=["leave"])
         assert isinstance(error, Refused)
-        assert "2 starts within 3600 s, 2 allowed" in error.what
+        assert "2 of 2 starts within 3600 s" in error.what
         assert host.verbs() == []
         assert ["leave"] not in host.calls
         assert isinstance(failure(host, True, budget=BUDGET), Refused)
@@ -261,7 +272,8 @@ class TestBudget:
         assert len(json.loads(pathlib.Path(budget.DIRECTORY, "mongod.service.json").read_text())["starts"]) == 1
 
     @pytest.mark.parametrize(("case", "moves", "wanted"), [
-        ("active", {"stop": "inactive"}, "stopped"), ("active-reloadable", {"reload": "active-reloadable"}, "reloaded")])
+        ("active", {"stop": "inactive"}, "stopped"),
+        ("active-reloadable", {"reload": "active-reloadable"}, "reloaded")])
     def test_neither_stop_nor_reload_counts(self, case: str, moves: t.Any, wanted: str) -> None:
         service.run_on(SystemdHost(case, moves), params(state=wanted, budget=BUDGET), False)
         assert not pathlib.Path(budget.DIRECTORY).exists()
@@ -335,21 +347,33 @@ class TestFailure:
     def test_an_unmask_stays_in_the_result_when_the_start_fails(self) -> None:
         host = SystemdHost("masked", {"unmask": "failed-signal", "start": FAILED}, JOURNAL, links={LINK: "/dev/null"})
         error = failure(host, state="started", unmask=True)
-        assert [change["object"] for change in error.result["changes"]] == ["mask of mongod.service", "service mongod.service"]
+        objects = [change["object"] for change in error.result["changes"]]
+        assert objects == ["mask of mongod.service", "service mongod.service"]
         assert error.result["undo"]["links"] == [LINK]
 
     def test_a_failed_unmask_does_not_claim_a_start(self) -> None:
         denied = Completed(1, "", recorded("start-denied"))
         host = SystemdHost("masked", {"unmask": denied}, JOURNAL, links={LINK: "/dev/null"})
         error = failure(host, state="started", unmask=True)
-        assert [change["object"] for change in error.result["changes"]] == ["mask of mongod.service"]
+        assert (error.result["changed"], error.result["changes"]) == (False, [])
         assert error.hint == "Run with become: true."
+
+    def test_a_start_that_systemd_does_not_take_on_changed_nothing_but_the_mask(self) -> None:
+        refused = Completed(4, "", recorded("start-conflict"))
+        host = SystemdHost("masked", {"unmask": "failed-signal", "start": refused}, JOURNAL, links={LINK: "/dev/null"})
+        error = failure(host, state="started", unmask=True)
+        assert [change["object"] for change in error.result["changes"]] == ["mask of mongod.service"]
+        assert error.result["changes"][0]["after"] == {"links": []}
+        assert error.result["undo"]["mask"] is True
+        assert error.result["undo"]["expect"] == {"active_state": "failed"}
 
     def test_a_failed_drain_leaves_the_service_running(self) -> None:
         host = SystemdHost("active", {}, {**JOURNAL, "leave": Completed(1, "", "pool does not answer\n")})
         error = failure(host, drain=["leave", "pool"])
         assert "the drain command exited with 1: pool does not answer" in error.what
         assert host.verbs() == []
+        assert error.where == "mongod.service"
+        assert error.result["undo"] == {"kind": "none", "reason": "the service itself was not touched"}
         assert error.result["changes"] == [{"object": "drain of mongod.service", "before": {"command": None},
                                             "after": {"command": ["leave", "pool"]}}]
 

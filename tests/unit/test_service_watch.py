@@ -53,7 +53,7 @@ class TestReady:
     @pytest.mark.parametrize("case", ["failed-signal", "inactive"])
     def test_a_service_that_died_is_not_waited_for(self, case: str) -> None:
         began = time.monotonic()
-        with pytest.raises(OpsError, match="did not stay up: it is (failed|inactive)"):
+        with pytest.raises(OpsError, match=r"did not stay up: it is (failed|inactive)"):
             watch.wait_ready(*service("auto-restart", case), {"timeout": 30})
         assert time.monotonic() - began < 5
 
@@ -73,7 +73,7 @@ class TestReady:
         with socket.socket() as bound:
             bound.bind(("127.0.0.1", 0))
             ready = {"timeout": 0.1, "port": bound.getsockname()[1], "host": "127.0.0.1"}
-            with pytest.raises(OpsError, match="not ready within 0.1 s: port .* refused"):
+            with pytest.raises(OpsError, match=r"not ready within 0.1 s: port .* refused"):
                 watch.wait_ready(*service("active"), ready)
             bound.listen()
             assert watch.wait_ready(*service("active"), ready)["active_state"] == "active"
@@ -127,7 +127,7 @@ class TestSteady:
             watch.hold_steady(*service("active", later), None, 5, state("active"))
 
     def test_a_stopped_service_that_comes_back(self) -> None:
-        with pytest.raises(OpsError, match="did not stay steady .* it is active"):
+        with pytest.raises(OpsError, match=r"did not stay steady .* it is active"):
             watch.hold_steady(*service("inactive", "active"), None, 5, state("inactive"))
 
     def test_a_stopped_service_that_stays_so(self) -> None:

@@ -18,7 +18,7 @@ def test_the_owner_is_right_again(host: t.Any) -> None:
 
 
 def test_documents_can_be_read_and_none_is_missing(host: t.Any) -> None:
-    said = host.run("/opt/SimpleRS/batch/candidate_generation.py checksum")
+    said = host.run("/opt/SimpleRS/simplers checksum")
     assert said.rc == 0, said.stderr
     assert json.loads(said.stdout)["missing"] == 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A throw-away project whose lifecycle role reports whatever outcome the inventory asks for; ansible-runner is the real one."""
+"""A throw-away project whose lifecycle role reports what the inventory asks for; all else is the real thing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from runbook_cli.main import run_cli
 
 SOURCE = Path(__file__).parents[3] / "src"
-OUTCOMES = "healthy remedied recovered predicted failed unverified refused escalated".split()
+OUTCOMES = ["healthy", "remedied", "recovered", "predicted", "failed", "unverified", "refused", "escalated"]
 
-MODULE = '''\
+MODULE = """\
 #!/usr/bin/python
 from ansible.module_utils.basic import AnsibleModule
 
@@ -27,15 +27,16 @@ def main():
     said = module.params["outcome"]
     if said is None:  # as health_probe does
         module.exit_json(ops_runbook={"seconds": 1.5})
-    report = {"outcome": said, "target": module.params["target"], "lines": ["%s %s" % (module.params["target"], said.upper())],
-              "summary": {"cause": "port_taken", "remedy": "free_it", "seconds": {"detect": 1.5, "act": 2}, "seen": module.params["seen"]}}
+    target, seen = module.params["target"], module.params["seen"]
+    summary = {"cause": "port_taken", "remedy": "free_it", "seconds": {"detect": 1.5, "act": 2}, "seen": seen}
+    report = {"outcome": said, "target": target, "lines": ["%s %s" % (target, said.upper())], "summary": summary}
     if said in ("failed", "unverified", "refused", "escalated"):
         module.fail_json(msg="not healthy", ops_runbook=report)
     module.exit_json(ops_runbook=report)
 
 
 main()
-'''
+"""
 
 REMEDIATE = """\
 ---
@@ -77,8 +78,15 @@ REMEDIATE = """\
   when: not (silent | default(false))
 """
 
+WANTED = "\n".join(f"    {name}: {{wanted: {name}}}" for name in OUTCOMES)
 FILES = {
-    "ansible.cfg": "[defaults]\ncollections_path = collections\nhost_key_checking = true\n[connection]\npipelining = true\n",
+    "ansible.cfg": """\
+[defaults]
+collections_path = collections
+host_key_checking = true
+[connection]
+pipelining = true
+""",
     "playbooks/recover_thing.yml": """\
 ---
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -109,12 +117,15 @@ FILES = {
     "playbooks/both.yml": "- ansible.builtin.import_playbook: job.yml\n",
     "playbooks/lost.yml": "- hosts: things\n  gather_facts: false\n  roles: [ops.runbook.nowhere]\n",
     "playbooks/bad.yml": "- hosts: [things\n",
-    "inventories/all.yml": """\
+    "inventories/all.yml": f"""\
 things:
-  hosts: {%s, crash: {broken: true}, quiet: {silent: true}, dead: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}
-  vars: {thing_mode: fast, ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
-"""
-    % ", ".join(f"{name}: {{wanted: {name}}}" for name in OUTCOMES),
+  hosts:
+{WANTED}
+    crash: {{broken: true}}
+    quiet: {{silent: true}}
+    dead: {{ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}
+  vars: {{thing_mode: fast, ansible_connection: local, ansible_python_interpreter: "{{{{ ansible_playbook_python }}}}"}}
+""",
 }
 COLLECTION = {
     "plugins/modules/outcome.py": MODULE,
@@ -125,7 +136,7 @@ argument_specs:
   main:
     options:
       remediate_service: {type: str, required: true, description: Set by the pack.}
-      remediate_act: {type: bool, default: true, description: [Only C(false), makes it look.]}
+      remediate_act: {type: bool, default: true, description: ["Only C(false)", makes it look.]}
 """,
     "roles/thing/tasks/main.yml": """\
 - name: Go through the lifecycle
@@ -135,7 +146,7 @@ argument_specs:
 """,
     "roles/thing/vars/main.yml": """\
 thing_causes:
-  - {cause: port_taken, when: x, explains: [port], why: Another process holds the port., remedy: report_only, risk: high}
+  - {cause: port_taken, when: x, explains: [port], why: It holds the port., remedy: report_only, risk: high}
   - {cause: stopped, when: y, explains: [unit], why: It was stopped., remedy: start_it, risk: low, ask: true}
 """,
     "roles/thing/defaults/main.yml": "thing_port: 4711\nthing_password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  00\n",
@@ -161,7 +172,7 @@ class Done:
 
 
 class Cli:
-    """`run` in this process; `spawn` in one of its own. Both with a temporary folder and a state folder of their own."""
+    """`run` in this process, `spawn` in one of its own; both with temporary and record folders of their own."""
 
     def __init__(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys, self.records, self.temp = capsys, tmp_path / "records", tmp_path / "temp"
@@ -176,7 +187,12 @@ class Cli:
         return Done(code, out, err)
 
     def spawn(self, *arguments: str, **options) -> subprocess.Popen:
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(self.temp), "OPS_RUNBOOK_TEST": str(self.temp)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(SOURCE),
+            "TMPDIR": str(self.temp),
+            "OPS_RUNBOOK_TEST": str(self.temp),
+        }
         return subprocess.Popen(
             [sys.executable, "-m", "runbook_cli", *arguments], env=environment, text=True,
             stdin=options.get("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -23,15 +22,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cli(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Cli:
+def cli(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     made = Cli(tmp_path, capsys)
     monkeypatch.chdir(project)
     monkeypatch.setattr(tempfile, "tempdir", str(made.temp))
     monkeypatch.setenv("OPS_RUNBOOK_RECORDS", str(made.records))
     for name in ("ANSIBLE_CONFIG", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"):  # the command sets them: put them back
-        monkeypatch.setenv(name, os.environ.get(name, ""))
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     for name in ("RUNBOOK_INVENTORY", "RUNBOOK_PROJECT", "ANSIBLE_HOST_KEY_CHECKING"):
         monkeypatch.delenv(name, raising=False)
     return made

@@ -101,7 +101,7 @@ def test_show(cli: Cli, project: Path) -> None:
     named = {variable["name"]: variable for variable in data["variables"]}
     assert set(named) == {"thing_port", "thing_mode", "remediate_act"}, "what the pack itself sets is nobody else's"
     assert (named["thing_port"]["default"], named["thing_port"]["role"]) == (4711, "thing")
-    assert named["remediate_act"]["description"] == "Only false, makes it look."
+    assert named["remediate_act"]["description"] == "Only false makes it look."
     assert data["command"] == "ansible-playbook -i INVENTORY playbooks/recover_thing.yml"
 
 
@@ -167,7 +167,9 @@ def test_the_wheel_works_far_from_the_checkout(tmp_path: Path) -> None:
     def runbook(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(site)}
         command = [sys.executable, site / "bin" / "runbook", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
 
     assert "recover_mongodb" in json.loads(runbook("list", "--query", "[].name").stdout)
     shown = json.loads(runbook("show", "recover_mongodb", "--format", "json").stdout)
@@ -186,6 +188,11 @@ def test_help_and_list_answer_at_once() -> None:
         f"print([codes, [name for name in {slow!r} if name in sys.modules]], file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env={"PYTHONPATH": str(SOURCE)}, cwd=CHECKOUT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(SOURCE)},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stderr.strip() == "[[0, 0], []]"

@@ -7,13 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-
 from cli_project import OUTCOMES, Cli
 
 ALL = ("-i", "inventories/all.yml")
 CODES = dict(zip(OUTCOMES, (0, 0, 0, 3, 5, 6, 7, 8), strict=True)) | {"unreachable": 4, "crashed": 1}
-
-
 
 
 def test_every_outcome_of_one_run(cli: Cli) -> None:
@@ -44,7 +41,9 @@ def test_every_outcome_of_one_run(cli: Cli) -> None:
 def test_the_gravest_wins(cli: Cli, limit: str, code: int) -> None:
     done = cli.run("run", "recover_thing", *ALL, "--limit", limit, "--query", "[exit_code, targets[].outcome]")
     assert done.code == code
-    expected = ["unreachable" if name == "dead" else name for name in sorted(limit.split(","), key=[*OUTCOMES, "dead"].index)]
+    expected = [
+        "unreachable" if name == "dead" else name for name in sorted(limit.split(","), key=[*OUTCOMES, "dead"].index)
+    ]
     assert done.data == [code, expected]
 
 
@@ -65,7 +64,9 @@ def test_text_of_two_hosts_ends_in_a_table(cli: Cli) -> None:
     done = cli.run("run", "recover_thing", *ALL, "-l", "refused,dead")
     lines = done.out.splitlines()
     assert lines[0] == "refused/thing REFUSED"
-    assert re.match(r"dead: unreachable: .*Connection refused \(task 'Look at the target'\)\. Look at its address", lines[2])
+    assert re.match(
+        r"dead: unreachable: .*Connection refused \(task 'Look at the target'\)\. Look at its address", lines[2]
+    )
     assert lines[-3].split() == ["TARGET", "OUTCOME", "EXIT", "CAUSE", "REMEDY", "SECONDS"]
     assert lines[-2].split() == ["refused/thing", "refused", "7", "port_taken", "free_it", "3.5"]
     assert lines[-1].split() == ["dead", "unreachable", "4", "-", "-", "-"]
@@ -89,7 +90,9 @@ def test_what_reaches_the_playbook(cli: Cli, tmp_path: Path) -> None:
 
 def test_diagnose_only_looks(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "vars.yml").write_text("remediate_act: true\n")
-    done = cli.run("diagnose", "recover_thing", *ALL, "-l", "predicted", "-e", f"@{tmp_path / 'vars.yml'}", "--format", "json")
+    done = cli.run(
+        "diagnose", "recover_thing", *ALL, "-l", "predicted", "-e", f"@{tmp_path / 'vars.yml'}", "--format", "json"
+    )
     assert (done.code, done.data["mode"]) == (3, "diagnose")
     assert done.data["targets"][0]["summary"]["seen"]["act"] is False
 
@@ -98,7 +101,10 @@ def test_a_job_has_no_outcome(cli: Cli, tmp_path: Path) -> None:
     written = tmp_path / "written"
     job = ("run", "both", *ALL, "-l", "healthy", "-e", f"written={written}")
     predicted = cli.run(*job, "--check")
-    assert (predicted.code, predicted.out) == (3, "healthy: predicted: ran to its end; 1 tasks would change something.\n")
+    assert (predicted.code, predicted.out) == (
+        3,
+        "healthy: predicted: ran to its end; 1 tasks would change something.\n",
+    )
     assert not written.exists()
     assert cli.run(*job).code == 0
     assert written.exists()
@@ -115,8 +121,8 @@ def test_a_playbook_that_does_not_load_is_our_bug(cli: Cli) -> None:
 
 def test_a_wrong_variable_is_named(cli: Cli) -> None:
     done = cli.run("run", "recover_thing", *ALL, "-l", "healthy", "-e", "thing_mode=odd")
-    assert done.code == 1
-    assert re.match(r"healthy: crashed: Validation of arguments failed: .*thing_mode.* Mend the variable", done.out)
+    assert done.code == 2
+    assert re.match(r"healthy: wrong_input: Validation of arguments failed: .*thing_mode.* Mend it: ", done.out)
 
 
 def test_secrets_are_never_shown(cli: Cli) -> None:
@@ -132,6 +138,15 @@ def test_secrets_are_never_shown(cli: Cli) -> None:
     assert secret not in done.out + done.err
 
 
+def test_a_listener_that_fails_is_a_bug_and_not_a_result(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from runbook_cli.outcome import Collector
+
+    monkeypatch.setattr(Collector, "feed", lambda self, event: event["no such key"])
+    done = cli.run("run", "recover_thing", *ALL, "-l", "healthy")
+    assert (done.code, done.out) == (1, "")
+    assert "this is a bug: KeyError: 'no such key'" in done.err
+
+
 def test_a_failing_query_after_a_run_keeps_document_and_code(cli: Cli) -> None:
     done = cli.run("run", "recover_thing", *ALL, "-l", "refused", "--query", "length(exit_code)")
     assert done.code == 7
@@ -141,7 +156,8 @@ def test_a_failing_query_after_a_run_keeps_document_and_code(cli: Cli) -> None:
 
 def test_a_host_without_python_counts_as_unreachable(cli: Cli, tmp_path: Path) -> None:
     hosts = tmp_path / "hosts.yml"
-    hosts.write_text("things: {hosts: {bare: {thing_mode: fast, ansible_connection: local, ansible_python_interpreter: /nope/python3}}}\n")
+    bare = "{thing_mode: fast, ansible_connection: local, ansible_python_interpreter: /nope/python3}"
+    hosts.write_text(f"things: {{hosts: {{bare: {bare}}}}}\n")
     done = cli.run("run", "recover_thing", "-i", str(hosts), "--format", "json")
     target = done.data["targets"][0]
     assert (done.code, target["outcome"]) == (4, "unreachable")
@@ -151,7 +167,9 @@ def test_a_host_without_python_counts_as_unreachable(cli: Cli, tmp_path: Path) -
 
 def test_the_sudo_password_comes_by_a_pipe_and_stays_hidden(cli: Cli, project: Path) -> None:
     secret = "correct-horse"
-    done = cli.spawned("run", "recover_thing", *ALL, "-l", "healthy", "-K", "--verbose", "-e", f"color={secret}", typed=secret + "\n")
+    done = cli.spawned(
+        "run", "recover_thing", *ALL, "-l", "healthy", "-K", "--verbose", "-e", f"color={secret}", typed=secret + "\n"
+    )
     assert (done.code, done.out) == (0, "healthy/thing HEALTHY\n")
     assert secret not in done.out + done.err
     assert cli.spawned("run", "recover_thing", *ALL, "-K", typed="\n").code == 2

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from cli_project import Cli
@@ -56,6 +57,24 @@ def test_a_signal_before_ansible_has_begun(cli: Cli) -> None:
     assert cli.left_over() == []
 
 
+def test_secrets_are_in_no_argument_and_no_environment(cli: Cli) -> None:
+    child = cli.spawn(*SLOW, "-K", "-e", "api_token=token-4711", stdin=subprocess.PIPE)
+    child.stdin.write("sudo-4711\n")
+    child.stdin.flush()
+    assert soon(lambda: sum("sleep 300" in line for line in cli.processes()) >= 2), "the tasks must be at work"
+    for pid in descendants(child.pid):
+        for name in ("cmdline", "environ"):
+            assert b"4711" not in Path(f"/proc/{pid}/{name}").read_bytes()
+    holding = [path for path in cli.temp.rglob("*") if path.is_file() and b"4711" in path.read_bytes()]
+    assert [path.name for path in holding] == ["extra-1.json"], (
+        "the sudo password is removed as soon as it has been read"
+    )
+    assert holding[0].stat().st_mode & 0o777 == 0o600
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=30)
+    assert child.returncode == 130
+
+
 def test_a_timeout(cli: Cli) -> None:
     began = time.monotonic()
     done = cli.run(*SLOW, "--timeout", "4", "--query", "[stopped, targets[].outcome]")
@@ -87,8 +106,7 @@ def test_what_ignores_sigint_is_killed_with_its_children() -> None:
 
 def _state(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/stat") as stream:
-            return stream.read().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "?"
 
@@ -111,3 +129,16 @@ def test_handlers_are_put_back() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert soon(lambda: stop.reason == "interrupted", 2)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = Stop(None)
+        with stop.signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.05)
+        assert stop.reason is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

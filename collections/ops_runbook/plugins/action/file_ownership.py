@@ -15,6 +15,6 @@ class ActionModule(LightAction):
     NAME = "file_ownership"
     ENTRY = "ownership"
 
-    def deadline(self, params: dict[str, t.Any]) -> int:  # noqa: ARG002 - the same for all
+    def deadline(self, params: dict[str, t.Any]) -> int:
         """A large tree takes its time."""
         return SECONDS

@@ -40,33 +40,32 @@ class ActionModule(LightAction):
         where, run, host = record.folder(), record.run_id(), str(task_vars["inventory_hostname"])
         entry = dict(params["entry"])
         answer: dict[str, t.Any] = {"changed": False, "journal": None}
-        if params["phase"] == "outcome":
-            concluded = self._conclude(params["facts"], record.of_run(where, run, host), run)
+        if params["facts"]:
+            concluded = self._conclude(params, record.of_run(where, run, host), run)
             entry = {**entry, **concluded["summary"], "check": bool(self._task.check_mode)}
             answer |= {
                 "ops_runbook": concluded,
                 "message": concluded["lines"][0],
+                "msg": "\n".join(concluded["lines"]),
                 "failed": concluded["outcome"] in ("failed", "unverified", "refused", "escalated"),
             }
-            answer["msg"] = "\n".join(concluded["lines"])
         answer["head"] = record.append(where, run, host, params["phase"], entry)
         if params["journal"] and not self._task.check_mode:
             said = {"phase": params["phase"], "entry": {"message": f"run {run} {params['phase']} head {answer['head']}"}}
             answer["journal"] = self.call(said, task_vars, no_log).get("journal")
         return answer
 
-    def _conclude(self, facts: dict[str, t.Any], lines: list[record.Line], run: str) -> dict[str, t.Any]:
+    def _conclude(self, params: dict[str, t.Any], lines: list[record.Line], run: str) -> dict[str, t.Any]:
         acted = [line["entry"] for line in lines if line["phase"] == "acted"]
+        done = {
+            "changes": [change for entry in acted for change in entry.get("changes") or []],
+            "undo": [entry["undo"] for entry in acted if entry.get("undo") and entry.get("changed")][::-1],
+        }
+        facts = {**params["facts"], **done}
+        if params["phase"] == "job":
+            return outcome.conclude_job(run, facts)
         evidence = [line["entry"]["directory"] for line in lines if line["phase"] == "evidence"]
-        undo = [entry["undo"] for entry in acted if entry.get("undo") and entry.get("changed")]
-        return outcome.conclude(
-            {
-                **facts,
-                "run": run,
-                "check_mode": bool(self._task.check_mode),
-                "changes": [change for entry in acted for change in entry.get("changes") or []],
-                "undo": undo[::-1],
-                "evidence": evidence[-1] if evidence else None,
-                "seconds": seconds_by_phase(lines) or {"detect": float(facts.get("seconds") or 0.0)},
-            }
-        )
+        seconds = seconds_by_phase(lines) or {"detect": float(facts.get("seconds") or 0.0)}
+        check = bool(self._task.check_mode)
+        more = {"run": run, "check_mode": check, "evidence": evidence[-1] if evidence else None, "seconds": seconds}
+        return outcome.conclude({**facts, **more})

@@ -17,9 +17,10 @@ class ActionModule(LightAction):
 
     def extra(self, params: dict[str, t.Any]) -> list[str]:
         """What module_utils/service.py imports late."""
-        late = {"lease": params["lease"], "budget": params["budget"], "collectors.tcp_port": (params["ready"] or {}).get("port")}
+        port = (params["ready"] or {}).get("port")
+        late = {"lease": params["lease"], "budget": params["budget"], "collectors.tcp_port": port}
         return [f"platforms.{params['platform']}", *(name for name, wanted in late.items() if wanted)]
 
     def deadline(self, params: dict[str, t.Any]) -> int:
         """The act at its longest, and the validator before it."""
-        return int(longest(params) + params["timeout"]) + 60
+        return int(min(86400, longest(params) + params["timeout"])) + 60

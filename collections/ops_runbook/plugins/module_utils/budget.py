@@ -62,7 +62,7 @@ def _afford(name: str, starts: list[dict[str, Any]], count: int, window: float) 
     hint = "Find out why it does not stay up."
     if count > 0:
         hint += " The next start is possible in %.0f s, or with a larger budget." % (window - recent[count - 1])
-    what = "the restart budget is used up: %d starts within %g s, %d allowed" % (len(recent), window, count)
+    what = "the restart budget is used up: %d of %d starts within %g s" % (len(recent), count, window)
     raise Refused(what, name, hint)
 
 

@@ -64,8 +64,8 @@ def _run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     name = lease_name(params["name"])
     if state != "read" and not run_id:
         raise BadInput(*_NO_RUN)
-    if params["ttl"] <= 0:
-        raise BadInput("a lease lasts longer than 0 s", "ttl", "Give the seconds until it ends by itself.")
+    if not 0 < params["ttl"] < float("inf"):
+        raise BadInput("a lease cannot last %s s" % params["ttl"], "ttl", "Give the seconds until it ends by itself.")
     if state in ("acquired", "renewed") and not check:
         ensure_directory(DIRECTORY)
     with mutex(DIRECTORY):

@@ -19,7 +19,7 @@ MASK = "***"
 
 # Words that make a name a secret's name; each begins with two plain letters.
 _WORDS = (
-    r"pass(?:word|wd(?!:(?:amd64|arm64|i386|all)\b)|phrase|code)",  # not the Debian package passwd:amd64
+    r"pass(?:w(?!d:(?:amd64|arm64|i386|all)\b)|phrase|code)",  # also misspelt, but not the Debian package passwd:amd64
     r"pass(?:(?<=[_.-]pass)(?![A-Za-z])|(?<!bypass)(?<!compass)(?=\\*[\"']?[ \t]*=|\\*[\"'][ \t]*:))",
     "pwd", "secret", "token(?!iz)", "credential", "authorization", "api[_.-]?key", "ac(?:cess|count)[_.-]?key",
     "private[_.-]?key", "signing[_.-]?key", "shared[_.-]?key", "encryption[_.-]?key", "master[_.-]?key",
@@ -120,8 +120,8 @@ _TABLE: tuple[tuple[str, Replacement], ...] = (
     (r"([?&](?i:sig|signature|x-amz-signature)=)[^\s&\"'<>]+", r"\1" + MASK),
     (r"((?:Bearer|bearer|BEARER)[ \t]+)(?!(?i:token|auth|scheme|realm))[^\s\"',;]+", r"\1" + MASK),
     (r"((?:Basic|basic|BASIC)[ \t]+)([A-Za-z0-9+/]{4,}={0,2})", _basic),
-    (r"([AaCc](?i:(?<=a)uthorization|(?<=c)ookie)[ \t]*:[ \t]*)(?!\\*[\"'])"
-     r"(?:(?i:digest|aws4)[^\r\n]*|[^\"'\r\n]+)", r"\1" + MASK),
+    (r"([AaCc](?i:(?<=a)uthorization|(?<=c)ookie)[ \t]*:[ \t]*)(?!\\*[\"'])(?:(?i:digest|aws4)[^\n]*|[^\"'\n]+)",
+     r"\1" + MASK),
     # a secret's name before its value: lines of YAML and INI with what is indented below, then lists, quoted and plain
     (r"(?m)^([ \t]*)((?:[-+][ \t]+)?[\"']?[\w.-]{0,80}?" + _NAME + r"[\"']?(?:[ \t]*:[ \t]+|[ \t]+=[ \t]+))"
      r"(?![\s\"'\[{])[^\n]+(?:(?:\n[ \t]*)*\n\1[ \t]+\S[^\n]*)*", r"\1\2" + MASK),
@@ -135,7 +135,8 @@ _TABLE: tuple[tuple[str, Replacement], ...] = (
     (r"(?P<name>[PpIi](?i:(?<=p)assword|(?<=i)dentified[ \t]+(?:with[ \t]+\S{1,64}[ \t]+)?(?:by|as))[ \t]+)" + _QUOTED,
      _value),
     (r"([RrMm](?i:(?<=r)equirepass|(?<=m)asterauth)[ \t]+)\S+", r"\1" + MASK),
-    (r"(\b(" + "|".join(_TOOLS) + r")(?:sh|dump|restore|export|import|stat|top|admin|check)?)([ \t][^\n]*)", _short_flags),
+    (r"(\b(" + "|".join(_TOOLS) + r")(?:sh|dump|restore|export|import|stat|top|admin|check)?)([ \t][^\n]*)",
+     _short_flags),
 )
 _COMPILED: tuple[tuple[Pattern[str], Replacement], ...] = tuple(
     (re.compile(pattern, re.ASCII), replacement) for pattern, replacement in _TABLE)

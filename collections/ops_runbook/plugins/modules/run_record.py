@@ -13,12 +13,13 @@ version_added: "0.1.0"
 description:
   - Appends one line to the record on the controller; every line holds the SHA-256 of the line before.
   - With O(journal) the new head also goes to the target's journal, so that a record cut or rewritten on the controller shows.
-  - For O(phase=outcome) it sums up the run and fails for outcomes that need a person.
+  - For O(phase=outcome) it sums up the run and fails for outcomes that need a person; O(phase=job) does so for work that cures
+    nothing, such as keeping a baseline.
 options:
   phase:
     description: What the line is about.
     type: str
-    choices: [looked, leased, evidence, decided, verified, outcome]
+    choices: [looked, leased, evidence, decided, verified, outcome, job]
     required: true
   entry:
     description: What the phase has to say. Secrets are masked before it is written.
@@ -29,7 +30,7 @@ options:
     type: bool
     default: false
   facts:
-    description: For O(phase=outcome), what happened; see the role C(remediate).
+    description: For O(phase=outcome) and O(phase=job), what happened; see the role C(remediate).
     type: dict
 extends_documentation_fragment:
   - ops.runbook.attributes

@@ -14,8 +14,8 @@ version_added: "0.1.0"
 author:
   - The ops_runbook authors (@ops-runbook)
 description:
-  - Looks at the service, validates the configuration, keeps to a restart budget, drains, acts, waits until the service is
-    ready and sees that it stays so for a while.
+  - Looks at the service, validates the configuration, keeps to a restart budget, drains, acts, waits until the service
+    is ready and sees that it stays so for a while.
   - A service that is already as wanted is left alone.
   - A service is stopped the way its unit says, with its own signal and patience. Nothing is ever killed by name.
 extends_documentation_fragment:
@@ -23,7 +23,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - RV(changed), RV(changes), RV(undo) and RV(message) are the same as in a real run.
+      - RV(changes), RV(undo) and RV(message) are the same as in a real run.
       - O(validate) is run in check mode too, so it must not change anything. O(drain) and O(ready.command) are not.
       - The restart budget is looked at but not used. The lease is not looked at, because none is taken in check mode.
   idempotent:
@@ -103,8 +103,8 @@ options:
         default: 60
   steady:
     description:
-      - Seconds that the service must stay as it is, with the same process and without an automatic restart. Readiness is
-        seen again at the end.
+      - Seconds that the service must stay as it is, with the same process and without an automatic restart. Readiness
+        is seen again at the end.
       - After O(state=stopped) it must stay stopped that long.
     type: float
     default: 5
@@ -192,7 +192,8 @@ undo:
   contains:
     kind:
       description:
-        - V(service_state) for a state to put back, V(unit) where the mask must be put back too, V(none) where it cannot be.
+        - V(service_state) for a state to put back, V(unit) where the mask must be put back too.
+        - V(none) where it cannot be taken back.
       type: str
     reason:
       description: Why it cannot be taken back.
@@ -220,7 +221,7 @@ message:
   description: One line for a person.
   returned: always
   type: str
-  sample: "mongod.service, failed (signal 9): reset failed, start"
+  sample: "mongod.service, failed (signal 9): forget the failure, start"
 service:
   description: The service before and after. Each is empty when it could not be seen.
   returned: always

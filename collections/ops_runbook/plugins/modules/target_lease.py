@@ -15,8 +15,8 @@ author:
   - The ops_runbook authors (@ops-runbook)
 description:
   - A lease lies on the target, so that it holds for all controllers and playbooks.
-  - It ends by itself after O(ttl) seconds of the time since boot, or when the target boots. That is the release that always
-    works, because a controller may die and C(always) does not run after a lost connection.
+  - It ends by itself after O(ttl) seconds of the time since boot, or when the target boots. That is the release that
+    always works, because a controller may die and C(always) does not run after a lost connection.
   - Changing modules that name it in their option C(lease) renew it, and refuse when it is not the run's own.
   - A lease that has ended is not taken over while an act under it is still running.
   - Needs root on the target, since it lies in C(/run/ops-runbook), which only root may read.
@@ -63,8 +63,8 @@ options:
     type: str
     default: ""
 notes:
-  - A playbook that runs inside another one with the same run id acquires the lease again with RV(changed=false). Only who
-    got RV(changed=true) releases it.
+  - A playbook that runs inside another one with the same run id acquires the lease again, and RV(ignore:changed) is
+    V(false). Only who got V(true) releases it.
 seealso:
   - module: ops.runbook.service_restart
 """

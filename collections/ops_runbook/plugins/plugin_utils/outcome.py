@@ -9,6 +9,7 @@ import typing as t
 Json = dict[str, t.Any]
 
 EXIT_CODES = {
+    "done": 0,
     "healthy": 0,
     "remedied": 0,
     "recovered": 0,
@@ -107,6 +108,26 @@ def conclude(facts: Json) -> Json:
         "next_step": _next_step(outcome, facts, chosen),
     }
     return {"outcome": outcome, "target": facts["target"], "summary": summary, "lines": _lines(summary, facts)}
+
+
+def conclude_job(run: str, facts: Json) -> Json:
+    """The same shape for a job that cures nothing, such as keeping a baseline.
+
+    Args:
+        run: The run's id.
+        facts: `target`, `outcome` (done or refused), `message` (what was done, or why not), `changes`, `undo`, `next_step`.
+    """
+    undo = "; ".join(dict.fromkeys(undo_text(undo) for undo in facts["undo"])) if facts["changes"] else ""
+    pairs = (
+        (facts["target"], f"{facts['outcome'].upper()}"),
+        ("why" if facts["outcome"] == "refused" else "done", facts["message"]),
+        ("changed", "; ".join(change_text(change) for change in facts["changes"]) or "nothing"),
+        ("undo", undo or "nothing to undo"),
+        ("next step", facts["next_step"] or "none"),
+    )
+    summary = {**facts, "run": run, "exit_code": EXIT_CODES[facts["outcome"]]}
+    lines = [f"{label:<10} {text}" for label, text in pairs]
+    return {"outcome": facts["outcome"], "target": facts["target"], "summary": summary, "lines": lines}
 
 
 def _cause_of(facts: Json) -> Json | None:

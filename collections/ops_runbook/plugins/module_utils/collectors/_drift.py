@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where files differ from what was wished for, and from their baseline."""
+"""Where files differ from what was wished for, and from their baseline.
+
+What the module file_ownership leaves alone (links, sockets, other filesystems) is no mismatch here: it would never be cured.
+"""
 
 from __future__ import annotations
 
@@ -58,14 +61,16 @@ class Drift:
             return
         self._compare(path, stat, dict(wish, mode=wish.get("mode") or _mode(wish, stat)))
         if wish.get("recurse") and stat.kind == "directory":
-            for inner, inner_stat in self._walk(path, wish.get("exclude") or []):
+            for inner, inner_stat in self._walk(path, stat.device, wish.get("exclude") or []):
                 self._compare(inner, inner_stat, dict(wish, mode=_mode(wish, inner_stat)))
 
     def _compare(self, path: str, stat: FileStat, wish: dict[str, Any]) -> None:
+        if stat.kind not in ("file", "directory"):
+            return
         for field, actual, number in (("owner", stat.owner, stat.uid), ("group", stat.group, stat.gid)):
             if wish.get(field) is not None and str(wish[field]) not in (actual, str(number)):
                 self._note(path, field, wish[field], actual)
-        if wish.get("mode") and stat.kind != "link" and int(wish["mode"], 8) != int(stat.mode, 8):
+        if wish.get("mode") and int(wish["mode"], 8) != int(stat.mode, 8):
             self._note(path, "mode", wish["mode"], stat.mode)
 
     def _note(self, path: str, field: str, expected: Any, actual: Any) -> None:
@@ -73,9 +78,9 @@ class Drift:
         if self.count <= self._most:
             self.mismatches.append({"path": path, "field": field, "expected": expected, "actual": actual})
 
-    def _walk(self, folder: str, exclude: list[str]) -> Iterator[tuple[str, FileStat]]:
-        """Everything below folder, without following links."""
-        from fnmatch import fnmatch
+    def _walk(self, folder: str, device: int, exclude: list[str]) -> Iterator[tuple[str, FileStat]]:
+        """Everything below folder on the same filesystem, without following links."""
+        from fnmatch import fnmatchcase
 
         try:
             names = self._host.listdir(folder)
@@ -86,15 +91,17 @@ class Drift:
             return
         for name in names:
             path = folder.rstrip("/") + "/" + name
-            if any(fnmatch(path, pattern) or fnmatch(name, pattern) for pattern in exclude):
+            if any(fnmatchcase(path, pattern) or fnmatchcase(name, pattern) for pattern in exclude):
                 continue
             try:
                 stat = self._host.stat(path, follow=False)
             except FileNotFoundError:
                 continue
+            if stat.device != device:
+                continue
             yield path, stat
             if stat.kind == "directory":
-                yield from self._walk(path, exclude)
+                yield from self._walk(path, device, exclude)
 
 
 def _mode(wish: dict[str, Any], stat: FileStat) -> str | None:
@@ -114,7 +121,7 @@ def manifest(host: Host, service: str) -> list[dict[str, Any]] | None:
     path = MANIFEST % service
     try:
         files = json.loads(host.read(path, limit=16777216).decode("utf-8"))["files"]
-        return [dict(one, path=str(one["path"]), sha256=str(one["sha256"])) for one in files]
+        return [dict(one, path=str(one["path"]), sha256=one["sha256"]) for one in files]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -126,15 +133,21 @@ def drifted(host: Host, files: list[dict[str, Any]]) -> tuple[list[str], bool]:
     found, complete = [], True
     for one in files:
         try:
-            stat = host.stat(one["path"])
-            same = stat.mode == one.get("mode") and stat.owner == one.get("owner") and stat.group == one.get("group")
-            if not same or _sha256(host, one["path"]) != one["sha256"]:
+            if not _same(host, one):
                 found.append(one["path"])
-        except FileNotFoundError:
-            found.append(one["path"])
         except PermissionError:
             complete = False
     return found, complete
+
+
+def _same(host: Host, one: dict[str, Any]) -> bool:
+    try:
+        stat = host.stat(one["path"])
+    except FileNotFoundError:
+        return not one.get("present", True)
+    seen = {"mode": stat.mode, "owner": stat.owner, "group": stat.group}
+    alike = stat.kind == "file" and all(one.get(field) == value for field, value in seen.items())
+    return alike and _sha256(host, one["path"]) == one["sha256"]
 
 
 def _sha256(host: Host, path: str, piece: int = 1048576) -> str:

@@ -66,7 +66,7 @@ def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bo
         data[field] = value(replied["reply"]) if "reply" in replied else None
         if data[field] is None and not _absent(step, replied):
             missing.append(field)
-    data.update({field: replies[step]["ms"] for field, step in _TIMES.items() if "ms" in replies.get(step, {})})
+    data.update({field: replies[step]["ms"] for field, step in _TIMES.items() if "reply" in replies.get(step, {})})
     for field, steps in (("read_ok", ("count", "read")), ("validate_ok", ("validate",)), ("write_ok", ("write",))):
         _verdict(field, [replies[step] for step in steps if step in replies], data, missing)
     data["damaged"] = data.get("validate_ok") is False or any(

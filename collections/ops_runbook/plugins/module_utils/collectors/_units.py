@@ -64,7 +64,7 @@ def exec_path(properties: dict[str, str]) -> str | None:
 def journal_lines(done: Completed) -> list[str] | None:
     """What journalctl printed, without its own remarks; None when there is no journal or this user sees only a part.
 
-    journalctl must have run without --quiet, which would hide that.
+    journalctl must have run without --quiet, which would hide that; --output cat implies it.
     """
     if done.rc or "No journal files" in done.stderr or any(words in done.stderr for words in _DENIED):
         return None

@@ -42,14 +42,14 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     now = host.now()
     unit = _units.show(host, args["unit"], args["timeout"])["Id"]
     since = max(now - args["window"], (args["cursor"] or {}).get("since", 0.0))
-    done = host.run(["journalctl", "--no-pager", "--output", "cat", "--since", "@%.6f" % since, "--lines",
-                     str(args["limit"]), "--unit", unit], timeout=args["timeout"])
+    done = host.run(["journalctl", "--no-pager", "--output", "short-unix", "--since", "@%.6f" % since,
+                     "--lines", str(args["limit"]), "--unit", unit], timeout=args["timeout"])
     lines = _units.journal_lines(done)
     if lines is None:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[0]
         raise CannotLook("the journal may not be read: %s" % said, hint="Add the user to the group systemd-journal.")
     tally = Tally(args["patterns"])
     for line in lines:
-        tally.add(line)
+        tally.add(line.split(" ", 2)[-1])  # without the time and the host's name
     return {"data": {"counts": tally.counts, "last": tally.last, "matched": tally.matched, "lines": len(lines),
                      "cursor": {"since": round(now, 6)}}, "missing": []}

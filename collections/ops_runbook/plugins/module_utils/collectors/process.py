@@ -55,6 +55,8 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     shown = _units.show(host, args["unit"], args["timeout"]) if args["unit"] else None
     main = _units.main_pid(shown) if shown else None
     exe = args["exe"] or (_units.exec_path(shown) if shown else None)
+    if shown and not (main or exe):  # a masked unit has no program that one could look for
+        return {"data": {"running": False}, "missing": ["count", "foreign", "foreign_count"]}
     copies, unsure = _copies(host, _program(host, exe, main), args["user"], main)
     if shown is None:
         main = min(copies, key=lambda pid: copies[pid]) if copies else None

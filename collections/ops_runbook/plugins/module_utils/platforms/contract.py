@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a platform must be able to do with a service. Every implementation passes one contract test suite.
 
-All waiting is bounded by `timeout` in seconds. A verb returns when the platform says it is done, and raises OpsError
-when it was refused, failed or did not end in time; whether the service is well afterwards is for the caller to see.
+All waiting is bounded by `timeout` in seconds. A verb returns when the platform says it is done. It raises Refused when
+the platform did not take it on, so that nothing changed, and OpsError when it failed or did not end in time. Whether
+the service is well afterwards is for the caller to see.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Service(Protocol):
-        """One service on one platform."""
+        """One service on one platform; `name` is the canonical one once `state` has been called."""
+
+        name: str
 
         def state(self) -> dict[str, Any]:
             """The fields of STATE. A service that does not exist has load_state not-found.

@@ -8,7 +8,7 @@ org.freedesktop.systemd1(5)); lines it does not know are ignored.
 from __future__ import annotations
 
 from ..collectors._when import systemd_span, systemd_time
-from ..errors import BadInput, CannotLook, OpsError
+from ..errors import BadInput, CannotLook, OpsError, Refused
 from ..host import utc
 
 TYPE_CHECKING = False
@@ -183,13 +183,16 @@ class Systemd:
     def _systemctl(self, verb: str, timeout: float, arguments: list[str]) -> None:
         try:
             done = self.host.run(["systemctl", "--no-ask-password", *arguments], timeout)
-        except CannotLook as error:  # only the client has ended; the job goes on inside systemd
+        except CannotLook:  # only the client has ended; the job goes on inside systemd
             hint = "The job may still be running: systemctl list-jobs; systemctl status %s" % self.name
-            raise OpsError(error.what, self.name, hint) from None
+            raise OpsError("systemctl %s did not end within %g s" % (verb, timeout), self.name, hint) from None
         if done.rc:
-            denied = "authentication required" in done.stderr or "Access denied" in done.stderr
-            raise OpsError("systemctl %s failed: %s" % (verb, _said(done)), self.name,
-                           "Run with become: true." if denied else "")
+            said = _said(done)
+            denied = "authentication required" in said or "Access denied" in said
+            # 'Job for' says that it was tried; 'Failed to' that no job was made, unless systemd did not answer at all.
+            refused = said.startswith("Failed to") and "timed out" not in said and "onnect" not in said
+            raise (Refused if refused else OpsError)("systemctl %s failed: %s" % (verb, said), self.name,
+                                                     "Run with become: true." if denied else "")
 
 
 def _said(done: Completed) -> str:

@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 ARGUMENT_SPEC = {
-    "phase": {"type": "str", "choices": ["looked", "leased", "evidence", "decided", "verified", "outcome"], "required": True},
+    "phase": {
+        "type": "str",
+        "choices": ["looked", "leased", "evidence", "decided", "verified", "outcome", "job"],
+        "required": True,
+    },
     "entry": {"type": "dict", "default": {}},
     "journal": {"type": "bool", "default": False},
     "facts": {"type": "dict"},
 }
-RULES = {"required_if": [["phase", "outcome", ["facts"]]]}
+RULES = {"required_if": [["phase", "outcome", ["facts"]], ["phase", "job", ["facts"]]]}
