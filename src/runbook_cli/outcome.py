@@ -14,7 +14,7 @@ CODES = {
     "healthy": 0,
     "remedied": 0,
     "recovered": 0,
-    "completed": 0,  # a playbook without the lifecycle (a job, such as a baseline) that ran to its end
+    "done": 0,  # a job without the lifecycle, such as a baseline
     "wrong_input": 2,  # a variable that a role or module refuses; nothing was done
     "predicted": 3,
     "unreachable": 4,
@@ -170,7 +170,7 @@ class Collector:
             return Target(host, host, "crashed", message=f"the run ended without an outcome{said}")
         changed = int((stats.get("changed") or {}).get(host, 0))
         text = f"ran to its end; {changed} {'tasks would change' if check else 'tasks changed'} something"
-        return Target(host, host, "predicted" if check and changed else "completed", message=text)
+        return Target(host, host, "predicted" if check and changed else "done", message=text)
 
 
 def _failed(host: str, task: str | None, result: dict[str, Any]) -> Target:

@@ -22,9 +22,7 @@ def hosts(records: Path) -> Path:
     """Lab hosts that are up, with a baseline; returns the folder of the record."""
     up = lab.run([str(lab.ROOT / "lab" / "lab"), "up"], timeout=600)
     assert up.code == 0, up.text
-    done = lab.run([lab.command("ansible-playbook"), "-i", lab.INVENTORY, "playbooks/baseline.yml"],
-                   env={"OPS_RUNBOOK_RECORDS": str(records)})  # fmt: skip
-    assert done.code == 0, done.text
+    lab.baseline(records)
     return records
 
 

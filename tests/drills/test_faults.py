@@ -28,17 +28,25 @@ def test_fault(path: Path, hosts: Path) -> None:
     service = path.parent.name
     before = lab.data(HOST)
     try:
-        lab.tasks(HOST, fault["inject"], f"inject {path.stem}")
-        lab.tasks(HOST, fault["effect"], f"effect of {path.stem}")
-        summary = [_run(service, run, fault, hosts) for run in fault["runs"]][-1]
-        lab.tasks(HOST, fault["untouched"], f"untouched after {path.stem}")
-    finally:
-        lab.tasks(HOST, fault["mend"], f"mend {path.stem}")
-    _assert_data(fault, before)
+        summary = _drill(path, fault, hosts)
+        _assert_data(fault, before)
+    except BaseException:
+        lab.reset(HOST, hosts)  # a fault that was not cured must not spoil the next drill
+        raise
     seconds = summary["seconds"]
     spent = [f"{seconds.get(phase, 0.0):.1f}" for phase in ("detect", "decide", "act", "verify")]
     table.ROWS.append((f"{service}/{path.stem}", ",".join(summary["failing"]), summary["cause"], summary["remedy"],
                        summary["outcome"], *spent, f"{sum(seconds.values()):.1f}", "intact"))  # fmt: skip
+
+
+def _drill(path: Path, fault: dict[str, t.Any], records: Path) -> dict[str, t.Any]:
+    """Break, run, look at what had to stay, mend."""
+    lab.tasks(HOST, fault["inject"], f"inject {path.stem}")
+    lab.tasks(HOST, fault["effect"], f"effect of {path.stem}")
+    summary = [_run(path.parent.name, run, fault, records) for run in fault["runs"]][-1]
+    lab.tasks(HOST, fault["untouched"], f"untouched after {path.stem}")
+    lab.tasks(HOST, fault["mend"], f"mend {path.stem}")
+    return summary
 
 
 def _run(service: str, expected: dict[str, t.Any], fault: dict[str, t.Any], records: Path) -> dict[str, t.Any]:

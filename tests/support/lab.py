@@ -83,3 +83,17 @@ def runbook(*arguments: str, records: Path, host: str | None = "db1", timeout: f
         return done, json.loads(done.stdout)
     except ValueError:
         return done, {}
+
+
+def baseline(records: Path) -> None:
+    """Keep the configuration of the healthy hosts."""
+    env = {"OPS_RUNBOOK_RECORDS": str(records), "XDG_STATE_HOME": str(records)}
+    done = run([command("ansible-playbook"), "-i", INVENTORY, "playbooks/baseline.yml"], env=env)
+    assert done.code == 0, done.text
+
+
+def reset(host: str, records: Path) -> None:
+    """A pristine host in the place of a broken one, with a baseline."""
+    done = run([str(ROOT / "lab" / "lab"), "reset", host])
+    assert done.code == 0, done.text
+    baseline(records)

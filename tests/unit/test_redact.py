@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 KEYS = ("password", "Password", "DB_PASSWORD", "spring.datasource.password", "passwd", "pwd", "MYSQL_PWD", "secret",
-        "client_secret", "clientSecret", "token", "auth-token", "slack_token", "api_key", "apiKey",
-        "API-KEY", "X-Api-Key", "secret_access_key", "SecretAccessKey", "private_key", "storagePassphrase", "db_pass", "credentials",
-        "passwordHash", "passwrd", "비밀번호")
+        "client_secret", "clientSecret", "token", "auth-token", "slack_token", "api_key", "apiKey", "API-KEY",
+        "X-Api-Key", "secret_access_key", "SecretAccessKey", "private_key", "storagePassphrase", "db_pass",
+        "credentials", "passwordHash", "passwrd", "비밀번호")
 ODD = "!#$%^*()_+-.~@?[]{}|/:<"
 WORD = string.ascii_letters + string.digits
 CANARY = {
@@ -205,7 +205,8 @@ def test_masking_twice_is_masking_once(text: str) -> None:
 
 
 HOSTILE = ["a", "password", "password=", "password: x\n", '\'password="', "secret:{", "secret:{{", "://", "://a:b@",
-           "://a:x", "eyJ.", "-eyJ-", "-----BEGIN PRIVATE KEY-----", "--token ", "password=,a", "password=)", ")", " \n", "<password>",
+           "://a:x", "eyJ.", "-eyJ-", "-----BEGIN PRIVATE KEY-----", "--token ", "password=,a", "password=)", ")",
+           " \n", "<password>",
            "  password: |\n\n", "mongo -p ", "\\", 'password=\\"\\\\', "basic QUJD ", "authorization: ", "-password",
            '"password=', "PWD=/x ", ORDINARY]
 

@@ -106,7 +106,7 @@ def test_ignored_failures_do_not_count() -> None:
     ignored = result("runner_on_failed", msg="never mind")
     ignored["event_data"]["ignore_errors"] = True
     (target,) = collected(ignored, stats={"processed": {"db1": 1}}).targets(["db1"], False, False)
-    assert target.outcome == "completed"
+    assert target.outcome == "done"
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_job_has_no_outcome(cli: Cli, tmp_path: Path) -> None:
     assert cli.run(*job).code == 0
     assert written.exists()
     again = cli.run(*job, "--query", "targets[].[outcome, message]")
-    assert (again.code, again.data) == (0, [["completed", "ran to its end; 0 tasks changed something"]])
+    assert (again.code, again.data) == (0, [["done", "ran to its end; 0 tasks changed something"]])
 
 
 def test_a_playbook_that_does_not_load_is_our_bug(cli: Cli) -> None:

@@ -113,7 +113,7 @@ def run_as_nobody() -> list[str]:
     return [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
 
 
-def measure(host: Any, kind: str, **args: Any) -> dict[str, Any]:
+def measure(host: Any, kind: str, /, **args: Any) -> dict[str, Any]:
     """What a collector measures, with its arguments completed and its fields checked as the engine does it."""
     found = probe.measure(host, {"it": probe.plan("it", {"type": kind, **args})})["it"]
     if found["unknown"] is None:

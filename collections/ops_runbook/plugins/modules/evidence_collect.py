@@ -17,7 +17,8 @@ description:
   - Collects the unit's status and journal, ends of logs, the kernel's log, memory, processes, disks and sockets, all
     at once and each with a time limit, and keeps them on the controller as files that only their owner can read.
   - Nothing is written on the target, because its disk may be what is sick.
-  - Secrets are masked on the target. Environments, command lines of processes and configuration files are not collected.
+  - Secrets are masked on the target. Environments and configuration files are not collected. Command lines are only
+    where systemd shows those of the unit.
   - What cannot be collected is listed with the reason, and is no failure. A directory that cannot be written is one.
 extends_documentation_fragment:
   - ops.runbook.attributes
@@ -67,8 +68,9 @@ options:
     default: 2097152
   directory:
     description:
-      - Directory on the controller, made with mode V(0700) when it is not there. Only its owner may be able to write in it.
-      - By default that of the run and host below E(OPS_RUNBOOK_EVIDENCE), else below C($XDG_STATE_HOME/ops-runbook/evidence).
+      - Directory on the controller, made with mode V(0700) when it is not there. Nobody else may be able to write in it.
+      - By default that of the run and host below E(OPS_RUNBOOK_EVIDENCE), else below
+        C($XDG_STATE_HOME/ops-runbook/evidence).
       - Where evidence lies in it already, the next free one beside it is taken, with a number.
     type: str
 notes:

@@ -107,10 +107,17 @@ changes:
       description: The same as they are.
       type: dict
 undo:
-  description: RV(undo.kind) is always V(none), with a reason, as a lease ends by itself.
+  description: Nothing to take back, as a lease ends by itself.
   returned: always
   type: dict
   sample: {kind: none, reason: a lease ends by itself}
+  contains:
+    kind:
+      description: Always V(none).
+      type: str
+    reason:
+      description: Why.
+      type: str
 message:
   description: One line for a person.
   returned: always

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 UNSUPPORTED = (59, 115, 238)  # CommandNotFound, CommandNotSupported, NotImplemented
 _NO_OPTION = (9, 72, 40415)  # an option of the command is not known: FailedToParse, InvalidOptions, unknown field
+_NO_COLLECTION = 26  # NamespaceNotFound
 _UNAUTHORIZED = 13
 # SQLite's words (FerretDB), WiredTiger's, and mongod's error names for what it read back from disk
 _DAMAGE = ("malformed", "file is not a database", "WT_PANIC", "WT_TRY_SALVAGE", "DataCorruptionDetected",
@@ -60,20 +61,24 @@ def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bo
     for name, replied in replies.items():
         _note(name, replied, data)
     for field, (step, value) in _FROM.items():
-        replied = replies.get(step)
-        if replied is None:
-            continue
+        replied = replies.get(step, {"code": UNSUPPORTED[0]})
         data[field] = value(replied["reply"]) if "reply" in replied else None
         if data[field] is None and not _absent(step, replied):
             missing.append(field)
     data.update({field: replies[step]["ms"] for field, step in _TIMES.items() if "reply" in replies.get(step, {})})
-    for field, steps in (("read_ok", ("count", "read")), ("validate_ok", ("validate",)), ("write_ok", ("write",))):
-        _verdict(field, [replies[step] for step in steps if step in replies], data, missing)
-    data["damaged"] = data.get("validate_ok") is False or any(
-        words in one["message"] for one in data["errors"] for words in _DAMAGE)
+    _works("read_ok", [replies[step] for step in ("count", "read") if step in replies], data, missing)
+    _works("write_ok", [replies[step] for step in ("write",) if step in replies], data, missing)
+    data["damaged"] = data["validate_ok"] is False or any(_tells_damage(one["message"]) for one in data["errors"])
+    if "validate_ok" in missing and _tells_damage(str(replies["validate"].get("message"))):
+        data["validate_ok"] = False  # any other failure of validate, such as its time limit, says nothing about the data
+        missing.remove("validate_ok")
     if args["freshness_field"]:
         _freshness(replies.get("newest"), args["freshness_field"], now, data, missing)
     return {"data": data, "missing": missing}
+
+
+def _tells_damage(message: str) -> bool:
+    return any(words in message for words in _DAMAGE)
 
 
 def _greeting(replies: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def _note(name: str, replied: dict[str, Any], data: dict[str, Any]) -> None:
         replied = {"code": failed[0].get("code"), "message": str(failed[0].get("errmsg"))}
     if "message" not in replied:
         return
-    if _absent(name, replied):
+    if _absent(name, replied) and replied.get("code") != _NO_COLLECTION:
         data["unsupported"].append(name)
     else:
         message = replied["message"][:_LONGEST]
@@ -97,24 +102,25 @@ def _note(name: str, replied: dict[str, Any], data: dict[str, Any]) -> None:
 
 
 def _absent(name: str, replied: dict[str, Any]) -> bool:
+    """Whether there is nothing to ask here: no such command, no such option of validate, no such collection."""
     code = replied.get("code")
-    return code in UNSUPPORTED or (name == "validate" and code in _NO_OPTION)
+    return code in UNSUPPORTED or code == _NO_COLLECTION or (name == "validate" and code in _NO_OPTION)
 
 
-def _verdict(field: str, replied: list[dict[str, Any]], data: dict[str, Any], missing: list[str]) -> None:
-    """True or False from all replies together; missing when one could not be asked."""
+def _works(field: str, replied: list[dict[str, Any]], data: dict[str, Any], missing: list[str]) -> None:
+    """True when all went well, False when one failed, missing when one could not be asked, None when none was."""
     asked = [one for one in replied if one.get("code") not in UNSUPPORTED]
     blind = [one for one in asked if one.get("code") == _UNAUTHORIZED or one.get("lost") == "client"]
     if field in missing:
         missing.remove(field)
-    if not asked:
-        data[field] = None
-    elif any("message" in one and one not in blind for one in asked):
+    if any("message" in one and one not in blind for one in asked):
         data[field] = False
     elif blind:
         missing.append(field)
+    elif asked:
+        data[field] = data.get(field) is not False
     else:
-        data[field] = data.get(field, True) is not False
+        data[field] = None
 
 
 def _freshness(replied: dict[str, Any] | None, field: str, now: float, data: dict[str, Any],

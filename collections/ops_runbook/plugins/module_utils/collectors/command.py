@@ -36,10 +36,10 @@ def verify(args: dict[str, Any]) -> None:
 def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     """Run one command."""
     argv, began = [str(word) for word in args["argv"]], time.monotonic()
-    # timeout(1) ends with 124 when the limit passed and 137 when the command had to be killed
+    # timeout(1) ends with 124 when the limit passed, and with 137 or by that signal when the command had to be killed
     done = host.run(["timeout", "-k", "0.2", "%.2f" % args["timeout"], *argv], timeout=args["timeout"] + 0.4)
     took = round((time.monotonic() - began) * 1000, 1)
-    late = done.rc in (124, 137) and took >= args["timeout"] * 1000
+    late = done.rc in (124, 137, -9) and took >= args["timeout"] * 1000
     if done.rc in (126, 127) and done.stderr.startswith("timeout:"):
         raise CannotLook("%s cannot be run here" % argv[0], hint="Install it or correct argv.")
     limit = args["limit"]
