@@ -37,6 +37,7 @@ find_missing() {
   if needs_runc; then want runc "starts the containers" has runc; fi
   want netavark "network of the containers" has_container_network
   want iptables "network of the containers" has iptables
+  want iproute2 "fixed hardware address of the containers' bridge" has ip
   if is_debian; then want mmdebstrap "makes the lab's base image from Debian packages" has mmdebstrap; fi
   want openssh-client "Ansible reaches hosts by it" has ssh
   want ca-certificates "to trust package indexes" test -s /etc/ssl/certs/ca-certificates.crt

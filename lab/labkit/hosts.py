@@ -15,6 +15,7 @@ from .machine import (
     STATE,
     SUBNET,
     LabError,
+    as_root,
     boot_options,
     podman,
     raise_inotify_limit,
@@ -43,6 +44,16 @@ class Host(NamedTuple):
     def address(self) -> str:
         """The IPv4 address in the lab's network."""
         return f"{SUBNET}.{self.number}"
+
+    @property
+    def mac(self) -> str:
+        """A hardware address that stays: a new host at the address of an old one is otherwise unreachable for half a minute."""
+        return mac(self.number)
+
+
+def mac(number: int) -> str:
+    """A locally administered hardware address from the lab's subnet and a number in it."""
+    return "02:" + ":".join(f"{int(part):02x}" for part in ("0", *SUBNET.split("."), str(number)))
 
 
 HOSTS = {
@@ -101,13 +112,21 @@ def ensure_network() -> None:
         run(podman("network", "create", "--disable-dns", f"--subnet={SUBNET}.0/24", NAME))
 
 
+def pin_bridge() -> None:
+    """Fix the bridge's hardware address: left alone it is that of one of the hosts, and changes when they come and go."""
+    bridge = json.loads(run(podman("network", "inspect", NAME)).stdout)[0]["network_interface"]
+    run(as_root("ip", "link", "set", "dev", bridge, "address", mac(1)))
+
+
 def start(host: str, tag: str, public_key: str, since: float) -> float:
     """Boot one host and wait until it is ready; returns the seconds since `since`."""
     name, spec = container(host), HOSTS[host]
     names = [f"--add-host={other}:{entry.address}" for other, entry in HOSTS.items() if other != host]
-    identity = [f"--name={name}", f"--hostname={host}", f"--network={NAME}", f"--ip={spec.address}", *names]
+    identity = [f"--name={name}", f"--hostname={host}", f"--network={NAME}", f"--ip={spec.address}"]
+    identity += [f"--mac-address={spec.mac}", *names]
     key = f"--env=LAB_AUTHORIZED_KEY={public_key}"
     run(podman("run", "--detach", *identity, *boot_options(), key, *lent_python(spec.python), tag, "/sbin/init"))
+    pin_bridge()
     access.remember({spec.address: wait_until_ready(host)})
     return time.monotonic() - since
 

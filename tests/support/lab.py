@@ -73,7 +73,7 @@ def data(host: str) -> Json:
 
 def runbook(*arguments: str, records: Path, host: str | None = "db1", timeout: float = 300) -> tuple[Ran, Json]:
     """`runbook ARGUMENTS -i inventories/lab --format json`: the process and its document."""
-    limit = ["--limit", host] if host else []
+    limit = ["--limit", host] if host is not None else []
     done = run(
         [command("runbook"), *arguments, "-i", INVENTORY, *limit, "--format", "json", "--records", str(records)],
         timeout,

@@ -71,7 +71,7 @@ def look(host: LocalHost | None = None, **others: Any) -> tuple[dict[str, str], 
     answer = evidence.collect(host or Host(**SYSTEMD), evidence.plan(given), given["limit"])
     assert answer["changed"] is False
     return ({one["name"]: one["text"] for one in answer["documents"]},
-            {one["name"]: one["reason"] for one in answer["skipped"]}, answer)
+            {one["name"]: one["reason"] for one in answer["omitted"]}, answer)
 
 
 def test_a_whole_collection(tmp_path: Path) -> None:
@@ -94,6 +94,7 @@ def test_a_whole_collection(tmp_path: Path) -> None:
     assert "$ df -il" in texts["disk.txt"]
     assert "/proc/self/mounts" in texts["disk.txt"]
     assert answer["collected_at"].endswith("Z")
+    assert [one["name"] for one in answer["documents"]][:2] == ["system.txt", "memory.txt"]  # the same order each time
 
 
 def test_without_a_unit_nothing_of_a_unit() -> None:
@@ -268,7 +269,7 @@ def test_what_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
     answer = evidence.collect(LocalHost(), {"a.txt": hang, "b.txt": lambda host: "b"}, 10000, seconds=0.5)
     assert [one["text"] for one in answer["documents"]] == ["b"]
-    assert answer["skipped"] == [{"name": "a.txt", "reason": "did not end within 0.5 s"}]
+    assert answer["omitted"] == [{"name": "a.txt", "reason": "did not end within 0.5 s"}]
     released.set()
     assert time.monotonic() - started < 20
 
@@ -293,7 +294,7 @@ def test_no_error_of_one_item_takes_the_others_along(error: Exception, reason: s
 
     answer = evidence.collect(LocalHost(), {"a.txt": fail, "b.txt": lambda host: "b"}, 10000)
     assert [one["name"] for one in answer["documents"]] == ["b.txt"]
-    assert answer["skipped"] == [{"name": "a.txt", "reason": reason}]
+    assert answer["omitted"] == [{"name": "a.txt", "reason": reason}]
 
 
 def test_kernel_files_that_are_missing_and_processes_that_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +328,7 @@ def test_impossible_limits(option: str, value: int) -> None:
 
 def test_check_mode_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence, "LocalHost", lambda: pytest.fail("looked"))
-    assert evidence.run(params(), True) == {"changed": False, "collected_at": None, "documents": [], "skipped": []}
+    assert evidence.run(params(), True) == {"changed": False, "collected_at": None, "documents": [], "omitted": []}
     with pytest.raises(BadInput):
         evidence.run(params(limit=1), True)
 
@@ -371,7 +372,7 @@ def test_an_unprivileged_user_gets_what_there_is_and_reasons_for_the_rest(tmp_pa
         given = params(unit="mongod", logs=[str(private)])
         answer = evidence.run(given, False)
         assert set(ALWAYS) - {"kernel.txt"} <= {one["name"] for one in answer["documents"]}
-        reasons = {one["name"]: one["reason"] for one in answer["skipped"]}
+        reasons = {one["name"]: one["reason"] for one in answer["omitted"]}
         assert "Permission denied" in reasons["log-var_log_ops-runbook-test.log.txt"]
 
     try:
@@ -415,7 +416,7 @@ def test_the_folder_is_the_one_asked_for_else_that_of_run_and_host(
 
 def test_documents_are_kept_private_with_a_manifest(tmp_path: Path) -> None:
     answer = {"documents": [{"name": "a.txt", "text": "é\n", "truncated": True}], "collected_at": "t",
-              "skipped": [{"name": "b.txt", "reason": "r"}]}
+              "omitted": [{"name": "b.txt", "reason": "r"}]}
     about = {"service": "mongodb", "host": "db1", "run": "run7"}
     kept = action.keep(tmp_path, about, answer)
     data = "é\n".encode()
@@ -424,9 +425,9 @@ def test_documents_are_kept_private_with_a_manifest(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == data
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest == {"schema": "ops.runbook/evidence/1", **about, "collected_at": "t", "files": kept["files"],
-                        "skipped": answer["skipped"]}
+                        "omitted": answer["omitted"]}
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
-    assert kept["message"] == f"1 files, 3 bytes, in {tmp_path}; skipped: b.txt"
+    assert kept["message"] == f"1 files, 3 bytes, in {tmp_path}; omitted: b.txt"
     assert action.unused(tmp_path) == tmp_path.with_name(tmp_path.name + "-2")
     tmp_path.with_name(tmp_path.name + "-2").mkdir()
     (tmp_path.with_name(tmp_path.name + "-2") / "manifest.json").write_text("")
@@ -449,7 +450,7 @@ def test_a_target_that_lies_cannot_name_other_files(records: Path, monkeypatch: 
     names = ["../../evil.txt", "/etc/cron.d/evil", "manifest.json", "evil.txt", "system.txt"]
 
     def call(*args: object) -> dict[str, Any]:
-        return {"documents": [{"name": name, "text": "x", "truncated": False} for name in names], "skipped": [],
+        return {"documents": [{"name": name, "text": "x", "truncated": False} for name in names], "omitted": [],
                 "collected_at": "t"}
 
     result = performed(monkeypatch, call)

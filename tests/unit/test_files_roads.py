@@ -44,7 +44,7 @@ def play(
     options = {**options, "run_id": place.name} if module != "evidence_collect" else options
     body = {"hosts": "localhost", "gather_facts": False, "tasks": [
         {f"ops.runbook.{module}": options, "register": "result", "ignore_errors": True},
-        {"ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(place / "result.json"), "mode": "0600"},
+        {"ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": f"{place}/result.json", "mode": "0600"},
          "check_mode": False, "no_log": True}]}  # fmt: skip
     (place / "play.yml").write_text(yaml.safe_dump([body]))
     (place / "hosts").write_text(f"localhost ansible_connection=local ansible_python_interpreter={sys.executable}")
@@ -58,6 +58,8 @@ def play(
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "Traceback" not in said
+    assert "WARNING]: Value for result key" not in said
+    assert "skipped=0" in said
     return {**json.loads((place / "result.json").read_text()), "said": said}
 
 
@@ -142,8 +144,8 @@ def test_evidence_is_kept_on_the_controller(place: Path, pipelining: bool) -> No
     assert not folder.parent.exists()
     result = play(place, "evidence_collect", options, pipelining=pipelining)
     assert predicted["directory"] == result["directory"] == str(folder)
-    assert set(predicted) - {"said"} == set(result) - {"said", "ansible_facts"}
-    assert (result["changed"], [one["name"] for one in result["skipped"]][-1]) == (False, "command-false.txt")
+    assert set(predicted) - {"said"} == set(result) - {"said", "ansible_facts", "skipped"}
+    assert (result["changed"], [one["name"] for one in result["omitted"]][-1]) == (False, "command-false.txt")
     log = next(file["name"] for file in result["files"] if file["name"].startswith("log-"))
     assert (folder / log).read_text() == "token=***\n한국어\n"
     assert {path.name for path in folder.iterdir()} == {file["name"] for file in result["files"]} | {"manifest.json"}

@@ -21,7 +21,7 @@ from ansible_collections.ops.runbook.plugins.module_utils.specs.file_ownership i
 from ansible_collections.ops.runbook.plugins.plugin_utils import light
 from test_files import NOBODY, in_child, root_only
 
-KEYS = {"changed", "changes", "undo", "message", "mismatches", "skipped"}
+KEYS = {"changed", "changes", "undo", "message", "mismatches", "omitted"}
 NOTHING = {"kind": "none", "reason": "nothing was changed"}
 ME = str(os.geteuid())
 
@@ -68,7 +68,7 @@ def failed(*paths: dict[str, Any], **others: Any) -> tuple[OpsError, dict[str, A
 def test_as_wanted_is_left_alone(data: Path) -> None:
     before = state(data)
     result = run({"path": str(data), "owner": ME, "file_mode": "0640", "directory_mode": "0750", "recurse": True})
-    assert result == {"changed": False, "changes": [], "undo": NOTHING, "mismatches": [], "skipped": [],
+    assert result == {"changed": False, "changes": [], "undo": NOTHING, "mismatches": [], "omitted": [],
                       "message": "owner and mode of 5 objects are as wanted"}
     assert state(data) == before
 
@@ -142,7 +142,7 @@ def test_later_wishes_add_to_earlier_ones(data: Path) -> None:
     assert run(*wishes)["changed"] is False
 
 
-def test_what_is_no_plain_file_or_folder_is_skipped_with_its_reason(data: Path) -> None:
+def test_what_is_no_plain_file_or_folder_is_left_alone_with_its_reason(data: Path) -> None:
     outside = data.parent / "outside"
     outside.write_text("")
     outside.chmod(0o644)
@@ -154,7 +154,7 @@ def test_what_is_no_plain_file_or_folder_is_skipped_with_its_reason(data: Path) 
     server.bind(str(data / "sock"))
     server.close()
     result = run({"path": str(data), "file_mode": "0600", "recurse": True})
-    assert {one["path"][len(str(data)) + 1:]: one["reason"] for one in result["skipped"]} == {
+    assert {one["path"][len(str(data)) + 1:]: one["reason"] for one in result["omitted"]} == {
         "link": "is a symbolic link", "loop": "is a symbolic link", "pipe": "is a pipe", "sock": "is a socket",
         "sub/hard": "has 2 names, and the others may be anywhere"}
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
@@ -199,7 +199,7 @@ def test_stays_on_its_own_filesystem(data: Path, bind: bool) -> None:
         (inner / "c").write_text("")
         (inner / "c").chmod(0o644)
         result = run({"path": str(data), "file_mode": "0600", "recurse": True})
-        assert {"path": str(inner), "reason": "is another filesystem"} in result["skipped"]
+        assert {"path": str(inner), "reason": "is another filesystem"} in result["omitted"]
         assert stat.S_IMODE((inner / "c").stat().st_mode) == 0o644
     finally:
         subprocess.run(["umount", inner], check=True)
@@ -340,7 +340,7 @@ def test_a_link_swapped_in_for_a_file(data: Path, monkeypatch: pytest.MonkeyPatc
     result = run({"path": str(data / "a"), "mode": "0600"})
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
     assert (result["changed"], result["changes"], result["undo"]) == (False, [], NOTHING)
-    assert result["skipped"] == [{"path": str(data / "a"), "reason": "was replaced meanwhile"}]
+    assert result["omitted"] == [{"path": str(data / "a"), "reason": "was replaced meanwhile"}]
 
 
 def test_a_hard_link_swapped_in_for_a_file(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,7 +382,7 @@ def test_a_folder_on_the_way_swapped_for_a_link(data: Path, monkeypatch: pytest.
 def test_a_file_that_is_gone_meanwhile_is_no_failure(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swap_after_look(monkeypatch, (data / "a").unlink)
     result = run({"path": str(data), "file_mode": "0600", "recurse": True})
-    assert {"path": str(data / "a"), "reason": "is gone meanwhile"} in result["skipped"]
+    assert {"path": str(data / "a"), "reason": "is gone meanwhile"} in result["omitted"]
     assert len(result["changes"]) == 2
 
 
@@ -422,6 +422,21 @@ def test_what_does_not_stay_is_an_error_with_what_was_done(data: Path, monkeypat
     assert result["undo"]["entries"][0]["mode"] == "0640"
 
 
+def test_a_file_with_another_device_number_is_still_looked_at(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is on an overlay whose layers lie on several filesystems; a folder with another one is a mount."""
+    real = os.stat
+
+    def elsewhere(path: str, **options: Any) -> os.stat_result:
+        seen = list(real(path, **options))
+        seen[2] += path in ("a", "sub")
+        return os.stat_result(seen)
+
+    monkeypatch.setattr(ownership.os, "stat", elsewhere)
+    result = run({"path": str(data), "file_mode": "0600", "recurse": True}, check=True)
+    assert [one["path"] for one in result["mismatches"]] == [str(data / "a")]
+    assert result["omitted"] == [{"path": str(data / "sub"), "reason": "is another filesystem"}]
+
+
 def test_vanishing_while_looked_at_and_very_deep_trees(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = data
     for _ in range(ownership._DEEPEST + 2):
@@ -437,13 +452,13 @@ def test_vanishing_while_looked_at_and_very_deep_trees(data: Path, monkeypatch: 
     monkeypatch.setattr(ownership.os, "stat", vanishing)
     result = run({"path": str(data), "file_mode": "0600", "recurse": True})
     assert [one["path"] for one in result["mismatches"]] == [str(data / "a"), str(data / "sub" / "mongod.lock")]
-    assert "lies deeper than" in result["skipped"][0]["reason"]
+    assert "lies deeper than" in result["omitted"][0]["reason"]
 
 
-def test_many_skipped_ones_are_not_all_listed(data: Path) -> None:
+def test_many_omitted_ones_are_not_all_listed(data: Path) -> None:
     for number in range(300):
         (data / f"link{number}").symlink_to("a")
-    assert len(run({"path": str(data), "owner": ME, "recurse": True})["skipped"]) == 200
+    assert len(run({"path": str(data), "owner": ME, "recurse": True})["omitted"]) == 200
 
 
 def test_names_that_are_no_text(data: Path) -> None:

@@ -99,6 +99,11 @@ def test_a_refusal_says_why_and_what_next() -> None:
     assert line(said, "next step") == "run again with --approve start_service"
 
 
+def test_what_broke_the_run_is_said() -> None:
+    said = outcome.conclude(facts(error="Keep evidence: no room", diagnosis=None))
+    assert line(said, "remedy") == "the run broke off: Keep evidence: no room"
+
+
 def test_an_unexplained_fault_names_its_checks() -> None:
     said = outcome.conclude(facts(diagnosis=NONE, evidence="/e"))
     assert line(said, "cause") == "not known; no cause explains unit"

@@ -35,7 +35,7 @@ class ActionModule(LightAction):
         folder = unused(wanted_folder(params["directory"], host))
         if self._task.check_mode:
             message = f"check mode collects nothing; otherwise {len(items)} items into {folder}"
-            return {"changed": False, "directory": str(folder), "files": [], "skipped": [], "message": message}
+            return {"changed": False, "directory": str(folder), "files": [], "omitted": [], "message": message}
         ensure_directory(str(folder))
         try:
             answer = self.call(params, task_vars, no_log)
@@ -79,12 +79,13 @@ def keep(folder: Path, about: dict[str, str], answer: dict[str, t.Any]) -> dict[
         write_file(str(folder / document["name"]), data)
         files.append({"name": document["name"], "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
                       "truncated": document["truncated"]})
-    kept = {"files": files, "skipped": answer["skipped"]}
+    kept = {"files": files, "omitted": answer["omitted"]}
     manifest = {"schema": SCHEMA, **about, "collected_at": answer["collected_at"], **kept}
     write_file(str(folder / "manifest.json"), json.dumps(manifest, indent=1).encode("ascii") + b"\n")
     size = sum(file["bytes"] for file in files)
     message = f"{len(files)} files, {size} bytes, in {folder}"
-    if answer["skipped"]:
-        message += "; skipped: " + ", ".join(item["name"] for item in answer["skipped"])
+    if answer["omitted"]:
+        message += "; omitted: " + ", ".join(item["name"] for item in answer["omitted"])
     facts = {key: answer[key] for key in ("ansible_facts",) if key in answer}
-    return {"changed": False, "directory": str(folder), **kept, "message": message, **facts}
+    # skipped is a key of Ansible's own; roles/remediate/tasks/under_lease.yml still reads it
+    return {"changed": False, "directory": str(folder), **kept, "message": message, "skipped": False, **facts}

@@ -47,11 +47,11 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Look at this host.
 
     Returns:
-        changed (false), collected_at (RFC 3339), documents ([{name, text, truncated}]), skipped ([{name, reason}]).
+        changed (false), collected_at (RFC 3339), documents ([{name, text, truncated}]), omitted ([{name, reason}]).
     """
     items = plan(params)
     if check:
-        return {"changed": False, "collected_at": None, "documents": [], "skipped": []}
+        return {"changed": False, "collected_at": None, "documents": [], "omitted": []}
     return collect(LocalHost(), items, params["limit"])
 
 
@@ -89,21 +89,21 @@ def _later(look: Callable[..., str], *args: Any) -> Look:
 
 
 def collect(host: Host, items: dict[str, Look], limit: int, seconds: float = ALL_SECONDS) -> dict[str, Any]:
-    """Look at all items at once; what has not answered after seconds is skipped, and its thread left behind."""
+    """Look at all items at once; what has not answered after seconds is omitted, and its thread left behind."""
     import threading
 
     found: dict[str, str] = {}
-    skipped: dict[str, str] = {}
+    omitted: dict[str, str] = {}
 
     def work(name: str) -> None:
         try:
             found[name] = redact(items[name](host))
         except OpsError as error:
-            skipped[name] = str(error)
+            omitted[name] = str(error)
         except OSError as error:
-            skipped[name] = error.strerror or type(error).__name__
+            omitted[name] = error.strerror or type(error).__name__
         except Exception as error:  # one item that fails is no reason to have no evidence
-            skipped[name] = "%s: %s (this is a bug)" % (type(error).__name__, error)
+            omitted[name] = "%s: %s (this is a bug)" % (type(error).__name__, error)
 
     threads = [threading.Thread(target=work, args=(name,), daemon=True) for name in items]
     until = time.monotonic() + seconds
@@ -111,11 +111,12 @@ def collect(host: Host, items: dict[str, Look], limit: int, seconds: float = ALL
         thread.start()
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-    texts, reasons = dict(found), dict(skipped)  # threads that are left behind may still write to the originals
+    reasons = dict(omitted)  # a copy, like texts: threads that are left behind may still write
+    texts = {name: found[name] for name in items if name in found}
     for name in set(items) - set(texts) - set(reasons):
         reasons[name] = "did not end within %g s" % seconds
     return {"changed": False, "collected_at": utc(host.now()), "documents": shared_out(texts, limit),
-            "skipped": [{"name": name, "reason": reasons[name]} for name in items if name in reasons]}
+            "omitted": [{"name": name, "reason": reasons[name]} for name in items if name in reasons]}
 
 
 def shared_out(texts: dict[str, str], limit: int) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ PROTECTED_TREES = (
     "/var/lib/containers", "/var/lib/docker", "/var/lib/dpkg", "/var/lib/kubelet", "/var/lib/ops-runbook",
     "/var/lib/pam", "/var/lib/systemd", "/var/spool/cron")
 SECONDS = 600
-_DEEPEST, _MOST_SKIPPED = 100, 200
+_DEEPEST, _MOST_OMITTED = 100, 200
 _KINDS = ((stat.S_ISLNK, "is a symbolic link"), (stat.S_ISSOCK, "is a socket"), (stat.S_ISFIFO, "is a pipe"),
           (stat.S_ISCHR, "is a device"), (stat.S_ISBLK, "is a device"))
 _NOTHING = {"kind": "none", "reason": "nothing was changed"}
@@ -55,24 +55,24 @@ class Found:
 
 
 class Survey:
-    """What was looked at: found (Found by path), skipped ([{path, reason}]), looked (count of objects)."""
+    """What was looked at: found (Found by path), omitted ([{path, reason}]), looked (count of objects)."""
 
     def __init__(self, limit: int) -> None:
         self.found: dict[str, Found] = {}
-        self.skipped: list[dict[str, str]] = []
+        self.omitted: list[dict[str, str]] = []
         self.looked, self._limit, self._mounts = 0, limit, _mount_points()
 
-    def skip(self, path: str, reason: str) -> None:
+    def omit(self, path: str, reason: str) -> None:
         """Note an object that is left alone; only the first hundreds are worth reading."""
-        if len(self.skipped) < _MOST_SKIPPED:
-            self.skipped.append({"path": _shown(path), "reason": reason})
+        if len(self.omitted) < _MOST_OMITTED:
+            self.omitted.append({"path": _shown(path), "reason": reason})
 
     def compare(self, path: str, seen: os.stat_result, wish: dict[str, Any], top: bool = False) -> None:
         """Note path when it differs from the wish or must be left alone; a later wish adds to an earlier one."""
         self.looked += 1
         reason = _unfit(seen)
         if reason:
-            self.skip(path, reason)
+            self.omit(path, reason)
             return
         earlier = self.found.pop(path, None)
         after = _wanted(seen, wish, top, earlier.after if earlier else _state(seen))
@@ -100,18 +100,19 @@ class Survey:
                 continue
             try:
                 seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                if seen.st_dev != device or inner in self._mounts:
-                    self.skip(inner, "is another filesystem")
+                is_folder = stat.S_ISDIR(seen.st_mode)  # files of an overlay may have other device numbers
+                if inner in self._mounts or (is_folder and seen.st_dev != device):
+                    self.omit(inner, "is another filesystem")
                     continue
                 self.compare(inner, seen, wish)
-                if stat.S_ISDIR(seen.st_mode):
+                if is_folder:
                     self._descend(folder, inner, wish, device)
             except FileNotFoundError:  # a running service removes files all the time
                 continue
 
     def _descend(self, folder: int, path: str, wish: dict[str, Any], device: int) -> None:
         if path.count("/") > _DEEPEST:  # a descriptor is open for each folder on the way
-            self.skip(path, "lies deeper than %d folders" % _DEEPEST)
+            self.omit(path, "lies deeper than %d folders" % _DEEPEST)
             return
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         inner = os.open(os.path.basename(path), flags, dir_fd=folder)
@@ -125,9 +126,9 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Mend what differs.
 
     Returns:
-        changed, changes, undo, message, mismatches ([{path, field, before, after}]), skipped ([{path, reason}]).
+        changed, changes, undo, message, mismatches ([{path, field, before, after}]), omitted ([{path, reason}]).
     """
-    empty = {"changed": False, "changes": [], "undo": _NOTHING, "message": "", "mismatches": [], "skipped": []}
+    empty = {"changed": False, "changes": [], "undo": _NOTHING, "message": "", "mismatches": [], "omitted": []}
     try:
         survey = _look([_wish(entry) for entry in params["paths"]], params["limit"])
         done = list(survey.found.values())
@@ -250,7 +251,7 @@ def _mend(survey: Survey) -> list[Found]:
             if _mend_one(survey, found):
                 done.append(found)
         except FileNotFoundError:
-            survey.skip(found.path, "is gone meanwhile")
+            survey.omit(found.path, "is gone meanwhile")
         except OSError as error:
             problem = os_error(error, found.path)
             problem.result = _report(survey, done)
@@ -266,7 +267,7 @@ def _mend_one(survey: Survey, found: Found) -> bool:
     try:
         seen = os.fstat(item)
         if (seen.st_dev, seen.st_ino) != found.identity or _unfit(seen):
-            survey.skip(found.path, "was replaced meanwhile")
+            survey.omit(found.path, "was replaced meanwhile")
             return False
         (uid, gid, mode), path = found.after, "/proc/self/fd/%d" % item  # what O_PATH points at, and nothing else
         if (uid, gid) != (seen.st_uid, seen.st_gid):
@@ -314,7 +315,7 @@ def _report(survey: Survey, done: list[Found]) -> dict[str, Any]:
     entries = [dict(_ids(one.before), path=_shown(one.path), expect=_ids(one.after)) for one in done]
     first = "; ".join("%(object)s %(before)s -> %(after)s" % change for change in changes[:3])
     more = ", and %d more" % (len(changes) - 3) if len(changes) > 3 else ""
-    return {"changed": bool(changes), "changes": changes, "mismatches": survey.mismatches(), "skipped": survey.skipped,
+    return {"changed": bool(changes), "changes": changes, "mismatches": survey.mismatches(), "omitted": survey.omitted,
             "undo": {"kind": "ownership", "entries": entries} if entries else _NOTHING,
             "message": first + more if changes else "owner and mode of %d objects are as wanted" % survey.looked}
 

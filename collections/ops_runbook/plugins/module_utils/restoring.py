@@ -110,7 +110,7 @@ def _validate(argv: list[str] | None, candidate: bytes, path: str) -> None:
     if not argv:
         return
     if not any("%s" in part for part in argv):
-        raise BadInput("does not say where the candidate belongs", "validate", "Put %s in the place of the file's name.")
+        raise BadInput("does not say where the candidate belongs", "validate", "Put %s in place of the file's name.")
     base = "/run" if os.access("/run", os.W_OK) else "/tmp"  # noqa: S108 - mkdir refuses what is there already
     folder = "%s/ops-runbook-candidate-%s" % (base, os.urandom(8).hex())
     file = os.path.join(folder, os.path.basename(path))

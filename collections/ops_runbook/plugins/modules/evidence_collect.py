@@ -68,7 +68,8 @@ options:
     default: 2097152
   directory:
     description:
-      - Directory on the controller, made with mode V(0700) when it is not there. Nobody else may be able to write in it.
+      - Directory on the controller, made with mode V(0700) when it is not there. Nobody else may be able to write in
+        it.
       - By default that of the run and host below E(OPS_RUNBOOK_EVIDENCE), else below
         C($XDG_STATE_HOME/ops-runbook/evidence).
       - Where evidence lies in it already, the next free one beside it is taken, with a number.
@@ -111,7 +112,7 @@ message:
 directory:
   description:
     - Where the files lie on the controller, or would lie in check mode.
-    - Besides them there is C(manifest.json), with RV(files), RV(skipped), service, host, run and time.
+    - Besides them there is C(manifest.json), with RV(files), RV(omitted), service, host, run and time.
   returned: success
   type: str
   sample: /root/.local/state/ops-runbook/evidence/20260105T020007Z-4f1c/db1
@@ -138,7 +139,7 @@ files:
     truncated:
       description: Whether its beginning was cut off to keep to O(limit).
       type: bool
-skipped:
+omitted:
   description: What could not be collected. Empty in check mode.
   returned: success
   type: list

@@ -17,7 +17,7 @@ description:
   - Looks at the paths first, then mends only what differs, and reports each mismatch. A recursive C(chown) that touches
     everything is what this replaces.
   - Symbolic links are never followed, nor touched. Recursion stays on the filesystem of the path.
-  - Files with several names (hard links), sockets, pipes and devices are left alone and listed in RV(skipped).
+  - Files with several names (hard links), sockets, pipes and devices are left alone and listed in RV(omitted).
   - A file is mended through the very object that was looked at, so that nobody can swap in another one meanwhile.
   - Paths of the system itself, such as C(/), C(/etc), C(/usr) or C(/var/lib), are refused.
   - Set-id bits that nobody asked for do not survive a change of owner.
@@ -174,7 +174,7 @@ mismatches:
     after:
       description: The name or octal mode as it ought to be.
       type: str
-skipped:
+omitted:
   description: What was left alone, and why. At most 200 are listed.
   returned: always
   type: list

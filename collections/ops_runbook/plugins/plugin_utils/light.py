@@ -52,6 +52,7 @@ class _Finder:
 sys.meta_path.insert(0, _Finder)
 import os, signal
 signal.alarm(%(deadline)d)
+inf, nan = float("inf"), float("nan")
 _out = os.dup(1)
 os.dup2(2, 1)
 try:

@@ -101,6 +101,7 @@ def conclude(facts: Json) -> Json:
         "remedy": chosen["remedy"] if chosen else None,
         "attempts": facts["history"],
         "refusals": _refusals(facts),
+        "error": facts["error"] or None,
         "changes": facts["changes"],
         "undo": facts["undo"],
         "evidence": facts["evidence"],
@@ -204,7 +205,8 @@ def _remedy_line(summary: Json) -> str:
     refused = [f"refused by {refusal['rule']}: {refusal['reason']}" for refusal in summary["refusals"]]
     if summary["outcome"] == "predicted":
         return f"would be {summary['remedy']}"
-    return "; ".join(done + refused) or "none"
+    broken = [f"the run broke off: {summary['error']}"] if summary["error"] else []
+    return "; ".join(done + refused + broken) or "none"
 
 
 def _changed_line(summary: Json, check_mode: bool) -> str:
