@@ -357,6 +357,37 @@ def test_a_hard_link_swapped_in_for_a_file(data: Path, monkeypatch: pytest.Monke
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
 
 
+def test_another_file_put_in_its_place(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def swap() -> None:
+        (data / "new").write_text("")
+        (data / "new").chmod(0o4711)
+        (data / "new").rename(data / "a")
+
+    swap_after_look(monkeypatch, swap)
+    result = run({"path": str(data / "a"), "mode": "0600"})
+    assert result["omitted"] == [{"path": str(data / "a"), "reason": "was replaced meanwhile"}]
+    assert stat.S_IMODE((data / "a").stat().st_mode) == 0o4711
+
+
+def test_a_folder_swapped_for_a_link_while_it_is_looked_at(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = data.parent / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("")
+    real = os.stat
+
+    def swapping(path: str, **options: Any) -> os.stat_result:
+        seen = real(path, **options)
+        if path == "sub" and not (data / "sub.old").exists():
+            (data / "sub").rename(data / "sub.old")
+            (data / "sub").symlink_to(outside)
+        return seen
+
+    monkeypatch.setattr(ownership.os, "stat", swapping)
+    error, result = failed({"path": str(data), "file_mode": "0600", "recurse": True})
+    assert error.where == str(data)
+    assert "outside" not in json.dumps(result["mismatches"])
+
+
 def test_a_second_name_given_to_a_file(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swap_after_look(monkeypatch, lambda: os.link(data / "a", data / "second"))
     assert run({"path": str(data / "a"), "mode": "0600"})["changed"] is False

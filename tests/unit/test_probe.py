@@ -61,13 +61,16 @@ def test_what_is_not_told_is_null_and_what_is_missing_has_no_value() -> None:
     assert (found["data"], found["missing"], found["unknown"]) == ({"a": None, "b": None}, ["a"], None)
 
 
-@pytest.mark.parametrize(("error", "words"), [
-    (CannotLook("no tool", "/x", "Install it."), "/x: no tool. Install it."),
-    (PermissionError(13, "denied", "/etc/shadow"), "/etc/shadow may not be read by this user"),
-    (PermissionError(), "something may not be read by this user"),
-    (OSError(5, "Input/output error", "/data"), "[Errno 5] Input/output error: '/data'"),
-    (KeyError("x"), "KeyError: 'x' (this is a bug in the collector made_up)"),
-])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (CannotLook("no tool", "/x", "Install it."), "/x: no tool. Install it."),
+        (PermissionError(13, "denied", "/etc/shadow"), "/etc/shadow may not be read by this user"),
+        (PermissionError(), "something may not be read by this user"),
+        (OSError(5, "Input/output error", "/data"), "[Errno 5] Input/output error: '/data'"),
+        (KeyError("x"), "KeyError: 'x' (this is a bug in the collector made_up)"),
+    ],
+)
 def test_an_error_makes_one_check_unknown(error: Exception, words: str) -> None:
     def collect(host: Any, args: Any) -> Any:
         raise error
@@ -86,7 +89,9 @@ def test_checks_share_the_answer_to_one_command(monkeypatch: pytest.MonkeyPatch)
         return Completed(1, "", "no systemd here")
 
     monkeypatch.setattr(LocalHost, "run", run)
-    checks = {name: {"type": name, "unit": ["mongod", "mongodb"]} for name in ("systemd_unit", "process", "descriptors")}
+    checks = {
+        name: {"type": name, "unit": ["mongod", "mongodb"]} for name in ("systemd_unit", "process", "descriptors")
+    }
     found = probe.run({"checks": checks}, False)["measurements"]
     assert len(calls) == 1
     assert {one["unknown"] for one in found.values()} == {"no systemd here. Only systemd units can be looked at."}
@@ -105,22 +110,28 @@ def test_they_share_a_failure_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize(("check", "words"), [
-    ("disk", "check it: is not a mapping"),
-    ({}, "check it: unknown type None. Known are command, deleted_open"),
-    ({"type": "disc"}, "check it: unknown type 'disc'. Known are command"),
-    ({"type": ["disk"]}, "check it: unknown type"),
-    ({"type": "disk"}, "check it, path: is missing. A path on the filesystem"),
-    ({"type": "disk", "path": "/", "pth": 1}, "check it: unknown argument 'pth'. A disk check has path, timeout, type"),
-    ({"type": "disk", "path": 7}, "check it, path: 7 is not of type str"),
-    ({"type": "disk", "path": "/", "timeout": "soon"}, "check it, timeout: 'soon' is not of type float"),
-    ({"type": "disk", "path": "/", "timeout": 0}, "check it, timeout: 0 s is no limit"),
-    ({"type": "disk", "path": "/", "timeout": 9999}, "check it, timeout: 9999 s is no limit"),
-    ({"type": "tcp_port", "port": True}, "check it, port: True is not of type int"),
-    ({"type": "tcp_port", "port": 1.5}, "check it, port: 1.5 is not of type int"),
-    ({"type": "mongodb", "deep": "perhaps"}, "check it, deep: 'perhaps' is not of type bool"),
-    ({"type": "log", "path": "/x", "patterns": ["a"]}, r"check it, patterns: \['a'\] is not of type dict"),
-])
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("disk", "check it: is not a mapping"),
+        ({}, "check it: unknown type None. Known are command, deleted_open"),
+        ({"type": "disc"}, "check it: unknown type 'disc'. Known are command"),
+        ({"type": ["disk"]}, "check it: unknown type"),
+        ({"type": "disk"}, "check it, path: is missing. A path on the filesystem"),
+        (
+            {"type": "disk", "path": "/", "pth": 1},
+            "check it: unknown argument 'pth'. A disk check has path, timeout, type",
+        ),
+        ({"type": "disk", "path": 7}, "check it, path: 7 is not of type str"),
+        ({"type": "disk", "path": "/", "timeout": "soon"}, "check it, timeout: 'soon' is not of type float"),
+        ({"type": "disk", "path": "/", "timeout": 0}, "check it, timeout: 0 s is no limit"),
+        ({"type": "disk", "path": "/", "timeout": 9999}, "check it, timeout: 9999 s is no limit"),
+        ({"type": "tcp_port", "port": True}, "check it, port: True is not of type int"),
+        ({"type": "tcp_port", "port": 1.5}, "check it, port: 1.5 is not of type int"),
+        ({"type": "mongodb", "deep": "perhaps"}, "check it, deep: 'perhaps' is not of type bool"),
+        ({"type": "log", "path": "/x", "patterns": ["a"]}, r"check it, patterns: \['a'\] is not of type dict"),
+    ],
+)
 def test_bad_input_names_check_and_argument(check: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words) as caught:
         probe.run({"checks": {"it": check}}, False)
@@ -128,7 +139,9 @@ def test_bad_input_names_check_and_argument(check: Any, words: str) -> None:
 
 
 def test_text_will_do_for_numbers_and_truths() -> None:
-    args = probe.plan("it", {"type": "mongodb", "port": "27018", "deep": "no", "timeout": "2.5", "write_check": "yes"})[1]
+    args = probe.plan("it", {"type": "mongodb", "port": "27018", "deep": "no", "timeout": "2.5", "write_check": "yes"})[
+        1
+    ]
     assert (args["port"], args["deep"], args["timeout"], args["write_check"]) == (27018, False, 2.5, True)
     assert probe.plan("it", {"type": "descriptors", "unit": "mongod"})[1]["unit"] == ["mongod"]
     assert probe.plan("it", {"type": "disk", "path": "/", "timeout": 3})[1]["timeout"] == 3.0

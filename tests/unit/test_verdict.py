@@ -24,19 +24,39 @@ def recorded(name: str) -> dict[str, Any]:
 # fault -> the checks that must be red, and one line of what a person reads
 FAULTS = {
     "killed": ({"unit", "process", "port", "ping", "data", "freshness"}, "unit", "mongod.service failed: signal KILL"),
-    "config-broken": ({"unit", "process", "port", "ping", "data", "freshness"}, "unit",
-                      "mongod.service failed: exit-code, exit status 1"),
-    "wrong-owner": ({"unit", "process", "port", "ping", "data", "freshness", "ownership"}, "ownership",
-                    "/var/lib/mongo has owner nobody instead of mongodb and"),
-    "masked": ({"unit", "process", "port", "ping", "data", "freshness"}, "unit", "mongod.service is masked and inactive"),
-    "stopped": ({"unit", "process", "port", "ping", "data", "freshness"}, "unit",
-                "mongod.service is inactive (dead), last result success"),
-    "port-taken": ({"unit", "process", "port", "ping", "data", "freshness"}, "port", "port 27017 held by python3 (pid "),
+    "config-broken": (
+        {"unit", "process", "port", "ping", "data", "freshness"},
+        "unit",
+        "mongod.service failed: exit-code, exit status 1",
+    ),
+    "wrong-owner": (
+        {"unit", "process", "port", "ping", "data", "freshness", "ownership"},
+        "ownership",
+        "/var/lib/mongo has owner nobody instead of mongodb and",
+    ),
+    "masked": (
+        {"unit", "process", "port", "ping", "data", "freshness"},
+        "unit",
+        "mongod.service is masked and inactive",
+    ),
+    "stopped": (
+        {"unit", "process", "port", "ping", "data", "freshness"},
+        "unit",
+        "mongod.service is inactive (dead), last result success",
+    ),
+    "port-taken": (
+        {"unit", "process", "port", "ping", "data", "freshness"},
+        "port",
+        "port 27017 held by python3 (pid ",
+    ),
     "hung": ({"process", "ping", "data", "freshness"}, "process", "in state T"),
     "disk-full": ({"disk"}, "disk", "used 100 % of /var/lib/mongo"),
     "pages-damaged": ({"data", "freshness"}, "data", "answers ping, but count fails: "),
-    "file-deleted": ({"deleted_files", "data", "freshness"}, "deleted_files",
-                     " deleted but open: /var/lib/mongo/recommendation.sqlite in ferretdb (pid "),
+    "file-deleted": (
+        {"deleted_files", "data", "freshness"},
+        "deleted_files",
+        " deleted but open: /var/lib/mongo/recommendation.sqlite in ferretdb (pid ",
+    ),
     "descriptors-exhausted": ({"descriptors", "ping", "data", "freshness"}, "descriptors", "64 of 64 descriptors used"),
 }
 
@@ -76,7 +96,9 @@ def test_a_user_without_sudo_gets_a_degraded_but_honest_verdict() -> None:
     port = document["checks"]["port"]
     assert port["missing"] == ["owner_pid", "owner_command", "owner_unit", "foreign"]
     assert (port["data"]["listening"], port["data"]["foreign"]) == (True, None)
-    assert port["summary"].endswith("(not determined: owner_pid, owner_command, owner_unit, foreign); not determined: foreign")
+    assert port["summary"].endswith(
+        "(not determined: owner_pid, owner_command, owner_unit, foreign); not determined: foreign"
+    )
 
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("*-ferretdb-*.json")), ids=lambda path: path.stem)
@@ -113,13 +135,34 @@ def rule(operator: str, value: Any, metric: str = "used_percent", **more: Any) -
     return {"metric": metric, "operator": operator, "value": value, **more}
 
 
-@pytest.mark.parametrize(("operator", "value", "seen", "fires"), [
-    ("==", 5, 5, True), ("==", 5, 6, False), ("!=", 5, 6, True), ("!=", 5, 5, False), (">", 5, 6, True), (">", 5, 5, False),
-    (">=", 5, 5, True), ("<", 5, 4, True), ("<", 5, 5, False), ("<=", 5, 5, True), ("in", [1, 5], 5, True), ("in", [1], 5, False),
-    ("not_in", [1], 5, True), ("not_in", [5], 5, False), ("contains", "b", ["a", "b"], True), ("contains", "c", "abc", True),
-    ("contains", "x", "abc", False), ("matches", "^a.c$", "abc", True), ("matches", "^b", "abc", False),
-    ("==", None, None, True), ("==", None, 5, False), ("!=", None, 5, True), ("==", True, True, True),
-])
+@pytest.mark.parametrize(
+    ("operator", "value", "seen", "fires"),
+    [
+        ("==", 5, 5, True),
+        ("==", 5, 6, False),
+        ("!=", 5, 6, True),
+        ("!=", 5, 5, False),
+        (">", 5, 6, True),
+        (">", 5, 5, False),
+        (">=", 5, 5, True),
+        ("<", 5, 4, True),
+        ("<", 5, 5, False),
+        ("<=", 5, 5, True),
+        ("in", [1, 5], 5, True),
+        ("in", [1], 5, False),
+        ("not_in", [1], 5, True),
+        ("not_in", [5], 5, False),
+        ("contains", "b", ["a", "b"], True),
+        ("contains", "c", "abc", True),
+        ("contains", "x", "abc", False),
+        ("matches", "^a.c$", "abc", True),
+        ("matches", "^b", "abc", False),
+        ("==", None, None, True),
+        ("==", None, 5, False),
+        ("!=", None, 5, True),
+        ("==", True, True, True),
+    ],
+)
 def test_operators(operator: str, value: Any, seen: Any, fires: bool) -> None:
     one = judged({"critical": [rule(operator, value)]}, {"used_percent": seen})
     assert one["status"] == ("critical" if fires else "ok")
@@ -132,24 +175,44 @@ def test_what_is_not_applicable_fires_nothing(operator: str) -> None:
     assert judged({"critical": [rule(operator, value)]}, {"used_percent": None})["status"] == "ok"
 
 
-@pytest.mark.parametrize(("operator", "value", "seen"), [(">", 5, "six"), (">", 0, True), ("matches", "a", 5), ("contains", 1, 5), ("contains", 1, "a")])
+@pytest.mark.parametrize(
+    ("operator", "value", "seen"),
+    [(">", 5, "six"), (">", 0, True), ("matches", "a", 5), ("contains", 1, 5), ("contains", 1, "a")],
+)
 def test_what_cannot_be_compared_is_unknown(operator: str, value: Any, seen: Any) -> None:
     one = judged({"critical": [rule(operator, value)]}, {"used_percent": seen})
     assert one["status"] == "unknown"
     assert "used_percent" in one["summary"]
 
 
-@pytest.mark.parametrize(("unit", "value", "metric", "seen", "fires"), [
-    ("GB", 2, "available_bytes", 1_999_999_999, True), ("GB", 2, "available_bytes", 2_000_000_001, False),
-    ("GiB", 1.5, "available_bytes", 1_610_612_735, True), ("kB", 1, "available_bytes", 999, True), ("KiB", 1, "available_bytes", 1023, True),
-    ("percent", 80, "used_percent", 79, True), ("bytes", 10, "available_bytes", 10, False), ("TiB", 1, "available_bytes", 2**40 - 1, True),
-])
+@pytest.mark.parametrize(
+    ("unit", "value", "metric", "seen", "fires"),
+    [
+        ("GB", 2, "available_bytes", 1_999_999_999, True),
+        ("GB", 2, "available_bytes", 2_000_000_001, False),
+        ("GiB", 1.5, "available_bytes", 1_610_612_735, True),
+        ("kB", 1, "available_bytes", 999, True),
+        ("KiB", 1, "available_bytes", 1023, True),
+        ("percent", 80, "used_percent", 79, True),
+        ("bytes", 10, "available_bytes", 10, False),
+        ("TiB", 1, "available_bytes", 2**40 - 1, True),
+    ],
+)
 def test_units_of_size(unit: str, value: Any, metric: str, seen: Any, fires: bool) -> None:
     one = judged({"warning": [rule("<", value, metric, unit=unit)]}, {metric: seen})
     assert one["status"] == ("warning" if fires else "ok")
 
 
-@pytest.mark.parametrize(("metric", "unit", "seconds"), [("age_seconds", "hours", 7200), ("age_seconds", "minutes", 120), ("took_ms", "seconds", 2000), ("took_ms", "ms", 2), ("age_seconds", "ms", 0.002)])
+@pytest.mark.parametrize(
+    ("metric", "unit", "seconds"),
+    [
+        ("age_seconds", "hours", 7200),
+        ("age_seconds", "minutes", 120),
+        ("took_ms", "seconds", 2000),
+        ("took_ms", "ms", 2),
+        ("age_seconds", "ms", 0.002),
+    ],
+)
 def test_units_of_time(metric: str, unit: str, seconds: float) -> None:
     assert verdict._in_base_unit(rule(">", 2, metric, unit=unit)) == pytest.approx(seconds)
 
@@ -177,7 +240,13 @@ def test_a_missing_metric_is_unknown_unless_another_rule_is_critical() -> None:
 def test_a_metric_below_a_field_that_has_no_value_is_absent() -> None:
     check = {"type": "log", "path": "/x", "patterns": {"bad": "x"}, "critical": [rule(">", 0, "counts.bad")]}
     full = dict.fromkeys(probe.collector("log").FIELDS)
-    for counts, status in (({"bad": 1}, "critical"), ({"bad": 0}, "ok"), ({}, "unknown"), (None, "unknown"), (7, "unknown")):
+    for counts, status in (
+        ({"bad": 1}, "critical"),
+        ({"bad": 0}, "ok"),
+        ({}, "unknown"),
+        (None, "unknown"),
+        (7, "unknown"),
+    ):
         data = {**full, "counts": counts, "last": {"bad": "x"}}
         seen = {"data": data, "missing": [], "took_ms": 0.0}
         assert verdict._weigh(check, seen, {})[0] == status
@@ -188,12 +257,18 @@ def test_a_check_that_could_not_look_is_unknown() -> None:
     assert (one["status"], one["summary"], one["threshold"]) == ("unknown", "no permission", None)
 
 
-@pytest.mark.parametrize(("expect", "data", "missing", "status"), [
-    ("fstype != 'tmpfs'", {"fstype": "ext4"}, [], "ok"), ("fstype != 'tmpfs'", {"fstype": "tmpfs"}, [], "critical"),
-    ("fstype != 'tmpfs'", {}, ["fstype"], "unknown"), ("used_percent", {"used_percent": 1}, [], "critical"),
-    ("length(fstype) > `1`", {"fstype": None}, [], "unknown"), ("used_percent > `1` && !(read_only)", {"used_percent": 2, "read_only": False}, [], "ok"),
-    ("`true`", {}, [], "ok"),
-])
+@pytest.mark.parametrize(
+    ("expect", "data", "missing", "status"),
+    [
+        ("fstype != 'tmpfs'", {"fstype": "ext4"}, [], "ok"),
+        ("fstype != 'tmpfs'", {"fstype": "tmpfs"}, [], "critical"),
+        ("fstype != 'tmpfs'", {}, ["fstype"], "unknown"),
+        ("used_percent", {"used_percent": 1}, [], "critical"),
+        ("length(fstype) > `1`", {"fstype": None}, [], "unknown"),
+        ("used_percent > `1` && !(read_only)", {"used_percent": 2, "read_only": False}, [], "ok"),
+        ("`true`", {}, [], "ok"),
+    ],
+)
 def test_expectations(expect: str, data: Any, missing: Any, status: str) -> None:
     one = judged({"expect": expect}, data, missing)
     assert one["status"] == status
@@ -216,9 +291,15 @@ def test_where_the_rules_come_from() -> None:
 
 
 def document(**statuses: str) -> dict[str, Any]:
-    return {"schema": verdict.SCHEMA, "target": "t", "status": max(statuses.values(), key=verdict.GRAVITY.index),
-            "checks": {name: {"type": "disk", "status": status, "summary": f"about {name}", "data": {}}
-                       for name, status in statuses.items()}}
+    return {
+        "schema": verdict.SCHEMA,
+        "target": "t",
+        "status": max(statuses.values(), key=verdict.GRAVITY.index),
+        "checks": {
+            name: {"type": "disk", "status": status, "summary": f"about {name}", "data": {}}
+            for name, status in statuses.items()
+        },
+    }
 
 
 def test_worse() -> None:
@@ -228,7 +309,10 @@ def test_worse() -> None:
 
 
 def test_headline_names_the_gravest() -> None:
-    assert verdict.headline(document(a="ok", b="critical", c="unknown", d="critical")) == "t is critical: b: about b; d: about d"
+    assert (
+        verdict.headline(document(a="ok", b="critical", c="unknown", d="critical"))
+        == "t is critical: b: about b; d: about d"
+    )
 
 
 def test_cursors_of_a_document() -> None:

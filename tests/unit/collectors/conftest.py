@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from ansible_collections.ops.runbook.plugins.module_utils import probe
 from ansible_collections.ops.runbook.plugins.module_utils.errors import CannotLook
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, FileStat, LocalHost
+from recorded_mongodb import Recorded, recorded
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "probe"
 NOW = 1795191708.5  # Fri 2026-11-20 16:21:48.5 UTC, when the recorded unit was killed
@@ -81,7 +83,19 @@ class FolderHost(LocalHost):
     def process(self, pid: int, **about: Any) -> Path:
         """A process below /proc, as Linux 6.18 shows one."""
         comm, state = about.get("comm", "ferretdb"), about.get("state", "S")
-        fields = [state, *["1"] * 10, str(about.get("ticks", 7)), "3", "0", "0", "20", "0", "8", "0", str(about.get("start", 1000))]
+        fields = [
+            state,
+            *["1"] * 10,
+            str(about.get("ticks", 7)),
+            "3",
+            "0",
+            "0",
+            "20",
+            "0",
+            "8",
+            "0",
+            str(about.get("start", 1000)),
+        ]
         self.file(f"/proc/{pid}/stat", f"{pid} ({comm}) " + " ".join(fields) + " 0 0\n")
         self.file(f"/proc/{pid}/comm", comm + "\n")
         self.file(f"/proc/{pid}/status", f"Name:\t{comm}\nVmRSS:\t    2048 kB\nThreads:\t8\n")
@@ -126,3 +140,16 @@ def measure(host: Any, kind: str, /, **args: Any) -> dict[str, Any]:
 @pytest.fixture(name="measure")
 def measure_fixture() -> Any:
     return measure
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Recorded]]:
+    made: list[Recorded] = []
+
+    def start(base: str = "healthy", **replaced: Any) -> Recorded:
+        made.append(Recorded({**recorded(base), **replaced}))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.socket.close()

@@ -16,7 +16,9 @@ from ansible_collections.ops.runbook.plugins.module_utils.host import LocalHost
 
 
 def df(path: str, *columns: str) -> list[str]:
-    done = subprocess.run(["df", f"--output={','.join(columns)}", "-B1", path], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["df", f"--output={','.join(columns)}", "-B1", path], capture_output=True, text=True, check=True
+    )
     return done.stdout.splitlines()[1].split()
 
 
@@ -69,10 +71,16 @@ def test_a_path_that_may_not_be_reached(host: Any, measure: Any) -> None:
 
 def test_mounts_with_spaces_and_without_a_match(host: Any, measure: Any) -> None:
     (host.root / "my data").mkdir()
-    host.file("/proc/self/mountinfo", "1 0 8:1 / /my\\040data rw - ext4 /dev/a\\040b rw\n"
-                                      "2 1 8:2 / /my\\040data rw - xfs /dev/c rw\n")
+    host.file(
+        "/proc/self/mountinfo",
+        "1 0 8:1 / /my\\040data rw - ext4 /dev/a\\040b rw\n2 1 8:2 / /my\\040data rw - xfs /dev/c rw\n",
+    )
     data = measure(host, "disk", path="/my data")["data"]
-    assert (data["mount_point"], data["fstype"], data["device"]) == ("/my data", "xfs", "/dev/c")  # the later one hides it
+    assert (data["mount_point"], data["fstype"], data["device"]) == (
+        "/my data",
+        "xfs",
+        "/dev/c",
+    )  # the later one hides it
     (host.root / "other").mkdir()
     assert measure(host, "disk", path="/other")["missing"] == ["mount_point", "fstype", "device"]
 
@@ -95,13 +103,23 @@ MEMINFO = "MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 250 kB\nSwapTotal: 
 GROUP = "/system.slice/mongod.service"
 
 
-@pytest.mark.parametrize(("folder", "current", "limit", "cache", "most", "expected"), [
-    ("", "memory.current", "memory.max", "inactive_file", "1000", (600, 1000, 60.0)),
-    ("", "memory.current", "memory.max", "inactive_file", "max", (600, None, None)),
-    ("memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file", "1000", (600, 1000, 60.0)),
-    ("memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file", "9223372036854771712", (600, None, None)),
-    ("unified", "memory.current", "memory.max", "other", "2000", (800, 2000, 40.0)),
-])
+@pytest.mark.parametrize(
+    ("folder", "current", "limit", "cache", "most", "expected"),
+    [
+        ("", "memory.current", "memory.max", "inactive_file", "1000", (600, 1000, 60.0)),
+        ("", "memory.current", "memory.max", "inactive_file", "max", (600, None, None)),
+        ("memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file", "1000", (600, 1000, 60.0)),
+        (
+            "memory",
+            "memory.usage_in_bytes",
+            "memory.limit_in_bytes",
+            "total_inactive_file",
+            "9223372036854771712",
+            (600, None, None),
+        ),
+        ("unified", "memory.current", "memory.max", "other", "2000", (800, 2000, 40.0)),
+    ],
+)
 def test_a_unit_in_each_layout_of_control_groups(
     host: Any, measure: Any, folder: str, current: str, limit: str, cache: str, most: str, expected: Any
 ) -> None:
@@ -121,7 +139,11 @@ def test_a_unit_without_a_group_and_one_that_cannot_be_read(host: Any, measure: 
     host.unit("killed")
     assert measure(host, "memory", unit="mongod")["missing"] == []
     host.unit("running")
-    assert measure(host, "memory", unit="mongod")["missing"] == ["unit_used_bytes", "unit_limit_bytes", "unit_used_percent"]
+    assert measure(host, "memory", unit="mongod")["missing"] == [
+        "unit_used_bytes",
+        "unit_limit_bytes",
+        "unit_used_percent",
+    ]
 
 
 def test_descriptors_of_a_real_process(host: Any, measure: Any) -> None:
@@ -129,18 +151,20 @@ def test_descriptors_of_a_real_process(host: Any, measure: Any) -> None:
         run = staticmethod(host.run)
 
     host.unit("running", MainPID=os.getpid())
-    held = [open(os.devnull) for _ in range(20)]
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(20)]
     found = measure(Real(), "descriptors", unit="mongod")["data"]
-    count = len(os.listdir("/proc/self/fd")) - 1
+    count = len(list(Path("/proc/self/fd").iterdir())) - 1
     for one in held:
-        one.close()
+        os.close(one)
     assert abs(found["used"] - count) <= 3
     assert found["soft_limit"] == __import__("resource").getrlimit(7)[0]
     assert found["used_percent"] == round(found["used"] * 100 / found["soft_limit"], 1)
 
 
-LIMITS = "Limit                     Soft Limit           Hard Limit           Units     \n" \
-         "Max open files            {}                 {}                 files     \n"
+LIMITS = (
+    "Limit                     Soft Limit           Hard Limit           Units     \n"
+    "Max open files            {}                 {}                 files     \n"
+)
 
 
 def test_descriptors_without_rights(host: Any, measure: Any) -> None:

@@ -28,7 +28,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def me() -> dict[str, str]:
-    mine = file_stat(os.stat("/proc/self"))
+    mine = file_stat(Path("/proc/self").stat())
     return {"owner": mine.owner, "group": mine.group}
 
 
@@ -68,7 +68,9 @@ def test_only_what_differs_is_told(tree: Path, measure: Any) -> None:
 
 
 def test_owner_and_group(tree: Path, measure: Any) -> None:
-    data = files(measure, {"path": str(tree), "owner": "no-such-user", "group": "no-such-group", "recurse": True}, limit=3)["data"]
+    data = files(
+        measure, {"path": str(tree), "owner": "no-such-user", "group": "no-such-group", "recurse": True}, limit=3
+    )["data"]
     assert (data["mismatch_count"], len(data["mismatches"])) == (10, 3)
     assert data["mismatches"][0]["field"] == "owner"
 
@@ -137,10 +139,18 @@ def test_what_goes_away_meanwhile(host: Any, measure: Any) -> None:
 
 
 def entry(path: Path, **other: Any) -> dict[str, Any]:
-    stat = file_stat(os.stat(path))
+    stat = file_stat(path.stat())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"path": str(path), "present": True, "sha256": digest, "copy": digest, "mode": stat.mode, "owner": stat.owner,
-            "group": stat.group, **other}
+    return {
+        "path": str(path),
+        "present": True,
+        "sha256": digest,
+        "copy": digest,
+        "mode": stat.mode,
+        "owner": stat.owner,
+        "group": stat.group,
+        **other,
+    }
 
 
 @pytest.fixture
@@ -164,7 +174,15 @@ def test_no_baseline(baseline: Any, measure: Any) -> None:
 
 
 def test_drift_from_the_baseline(baseline: Any, tree: Path, measure: Any) -> None:
-    absent = {"path": str(tree / "none"), "present": False, "sha256": None, "mode": None, "owner": None, "group": None, "copy": None}
+    absent = {
+        "path": str(tree / "none"),
+        "present": False,
+        "sha256": None,
+        "mode": None,
+        "owner": None,
+        "group": None,
+        "copy": None,
+    }
     baseline(entry(tree / "a"), entry(tree / "sub/b"), absent)
     assert drifted(measure) == []
     (tree / "a").write_text("other")
@@ -199,16 +217,19 @@ def test_without_rights_the_baseline_is_missing(host: Any, measure: Any) -> None
     assert measure(host, "file", baseline="mongodb")["missing"] == ["drifted"]
 
 
-@pytest.mark.parametrize(("args", "words"), [
-    ({}, "check it, path: names nothing to look at"),
-    ({"baseline": "../x"}, "check it, baseline"),
-    ({"baseline": ".."}, "check it, baseline"),
-    ({"files": ["x"]}, r"check it, files\[0\]: is not a mapping"),
-    ({"files": [{"path": "/a", "user": "x"}]}, r"check it, files\[0\]: unknown key 'user'"),
-    ({"files": [{"path": "/a"}, {"path": "a"}]}, r"check it, files\[1\]: has no absolute path"),
-    ({"files": [{"path": "/a", "mode": 488}]}, r"check it, files\[0\].mode: 488 is not a quoted octal mode"),
-    ({"files": [{"path": "/a", "file_mode": "u=rw"}]}, r"files\[0\].file_mode: 'u=rw' is not a quoted octal mode"),
-])
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({}, "check it, path: names nothing to look at"),
+        ({"baseline": "../x"}, "check it, baseline"),
+        ({"baseline": ".."}, "check it, baseline"),
+        ({"files": ["x"]}, r"check it, files\[0\]: is not a mapping"),
+        ({"files": [{"path": "/a", "user": "x"}]}, r"check it, files\[0\]: unknown key 'user'"),
+        ({"files": [{"path": "/a"}, {"path": "a"}]}, r"check it, files\[1\]: has no absolute path"),
+        ({"files": [{"path": "/a", "mode": 488}]}, r"check it, files\[0\].mode: 488 is not a quoted octal mode"),
+        ({"files": [{"path": "/a", "file_mode": "u=rw"}]}, r"files\[0\].file_mode: 'u=rw' is not a quoted octal mode"),
+    ],
+)
 def test_bad_arguments(args: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         probe.plan("it", {"type": "file", **args})

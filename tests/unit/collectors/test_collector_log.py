@@ -77,13 +77,21 @@ def test_civil_time_against_the_standard_library(when: int) -> None:
     assert _when.epoch((t[0], t[1], t[2]), (t[3], t[4], t[5])) == when == calendar.timegm(t)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("100ms", 0.1), ("1min 30s", 90), ("1h 5us", 3600.000005), ("infinity", None), ("", None)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("100ms", 0.1), ("1min 30s", 90), ("1h 5us", 3600.000005), ("infinity", None), ("", None)]
+)
 def test_time_spans_of_systemd(text: str, seconds: float | None) -> None:
     assert _when.systemd_span(text) == (seconds if seconds is None else pytest.approx(seconds))
 
 
 def test_a_window_counts_only_what_is_in_it(log: Path, look: Any) -> None:
-    write(log, f"{stamp(5000)} ERROR old", f"{stamp(100)} ERROR one", f"{stamp(50)} ERROR two disk is full", f"{stamp(5)} fine")
+    write(
+        log,
+        f"{stamp(5000)} ERROR old",
+        f"{stamp(100)} ERROR one",
+        f"{stamp(50)} ERROR two disk is full",
+        f"{stamp(5)} fine",
+    )
     found = look(window=600)
     data = found["data"]
     assert data["counts"] == {"bad": 2, "full": 1}
@@ -218,11 +226,14 @@ def test_a_dangling_sibling_is_no_rotated_file(log: Path, look: Any) -> None:
     assert look()["data"]["counts"]["bad"] == 1
 
 
-@pytest.mark.parametrize(("patterns", "words"), [
-    ({"bad": "("}, r"check it, patterns.bad: '\(' is not a regular expression"),
-    ({"bad": 7}, "check it, patterns.bad: 7 is not a regular expression"),
-    ({}, "check it, patterns: is empty"),
-])
+@pytest.mark.parametrize(
+    ("patterns", "words"),
+    [
+        ({"bad": "("}, r"check it, patterns.bad: '\(' is not a regular expression"),
+        ({"bad": 7}, "check it, patterns.bad: 7 is not a regular expression"),
+        ({}, "check it, patterns: is empty"),
+    ],
+)
 @pytest.mark.parametrize("kind", ["log", "journal"])
 def test_bad_patterns(kind: str, patterns: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words):

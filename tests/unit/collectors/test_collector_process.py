@@ -160,10 +160,13 @@ def test_what_ends_while_it_is_looked_at_is_left_out(host: Any, measure: Any) ->
     assert measure(host, "process", unit="mongod", sample=0)["data"]["count"] == 1
 
 
-@pytest.mark.parametrize(("args", "words"), [
-    ({}, "check it, unit: names no process. Give unit, exe or user"),
-    ({"exe": "/x", "sample": 9}, "check it, sample: 9 s do not fit into the timeout of 5 s"),
-])
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({}, "check it, unit: names no process. Give unit, exe or user"),
+        ({"exe": "/x", "sample": 9}, "check it, sample: 9 s do not fit into the timeout of 5 s"),
+    ],
+)
 def test_bad_arguments(args: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         probe.plan("it", {"type": "process", **args})

@@ -12,15 +12,46 @@ from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
 
 CASES = {
-    "running": {"active_state": "active", "sub_state": "running", "result": "success", "exec_code": None, "signal": None},
-    "killed": {"active_state": "failed", "result": "signal", "exec_code": "killed", "exec_status": 9, "signal": "KILL",
-               "main_pid": None, "state_changed_at": "2026-11-20T16:21:48.000Z", "restart_delay": 0.1},
-    "auto-restart": {"active_state": "activating", "sub_state": "auto-restart", "restart_delay": 90.0, "signal": "KILL",
-                     "drop_ins": ["/run/systemd/system/mongod.service.d/x.conf"]},
+    "running": {
+        "active_state": "active",
+        "sub_state": "running",
+        "result": "success",
+        "exec_code": None,
+        "signal": None,
+    },
+    "killed": {
+        "active_state": "failed",
+        "result": "signal",
+        "exec_code": "killed",
+        "exec_status": 9,
+        "signal": "KILL",
+        "main_pid": None,
+        "state_changed_at": "2026-11-20T16:21:48.000Z",
+        "restart_delay": 0.1,
+    },
+    "auto-restart": {
+        "active_state": "activating",
+        "sub_state": "auto-restart",
+        "restart_delay": 90.0,
+        "signal": "KILL",
+        "drop_ins": ["/run/systemd/system/mongod.service.d/x.conf"],
+    },
     "masked": {"load_state": "masked", "unit_file_state": "masked", "exec_path": None, "exists": True},
-    "exit-code": {"active_state": "failed", "result": "exit-code", "exec_code": "exited", "exec_status": 1, "signal": None},
-    "absent": {"exists": False, "load_state": "not-found", "active_state": "inactive", "unit_file_state": None,
-               "started_at": None, "fragment_path": None},
+    "exit-code": {
+        "active_state": "failed",
+        "result": "exit-code",
+        "exec_code": "exited",
+        "exec_status": 1,
+        "signal": None,
+    },
+    "absent": {
+        "exists": False,
+        "load_state": "not-found",
+        "active_state": "inactive",
+        "unit_file_state": None,
+        "started_at": None,
+        "fragment_path": None,
+    },
 }
 
 
@@ -42,7 +73,9 @@ def test_the_first_existing_candidate_is_taken(host: Any, measure: Any) -> None:
     assert "TZ=UTC" in host.asked[0]
 
 
-@pytest.mark.parametrize(("restarts", "cursor", "new"), [(3, None, 3), (3, {"restarts": 1}, 2), (1, {"restarts": 4}, 1)])
+@pytest.mark.parametrize(
+    ("restarts", "cursor", "new"), [(3, None, 3), (3, {"restarts": 1}, 2), (1, {"restarts": 4}, 1)]
+)
 def test_restarts_count_from_the_cursor(host: Any, measure: Any, restarts: int, cursor: Any, new: int) -> None:
     host.unit("running", NRestarts=restarts)
     data = measure(host, "systemd_unit", unit="mongod", cursor=cursor)["data"]
@@ -69,7 +102,7 @@ def test_without_systemd_it_is_unknown_not_down(measure: Any) -> None:
 
 @pytest.mark.parametrize("name", ["--help", "a*", "", "a b", 7, "x/y"])
 def test_what_is_no_name_of_a_unit_is_refused(name: Any) -> None:
-    with pytest.raises(BadInput, match="check it, unit: .* is not the name of a unit"):
+    with pytest.raises(BadInput, match=r"check it, unit: .* is not the name of a unit"):
         probe.plan("it", {"type": "systemd_unit", "unit": [name]})
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput
 from ansible_collections.ops.runbook.plugins.module_utils.host import LocalHost
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-LINE = "   0: 0100007F:6989 00000000:0000 0A 00000000:00000000 00:00000000 00000000   104        0 4711 1 0 100 0 0 10 0\n"
+LINE = (
+    "   0: 0100007F:6989 00000000:0000 0A 00000000:00000000 00:00000000 00000000   104        0 4711 1 0 100 0 0 10 0\n"
+)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def test_a_real_listener(listener: socket.socket, measure: Any) -> None:
     assert (data["listening"], data["addresses"], data["accepts"]) == (True, ["127.0.0.1"], True)
     assert data["connect_ms"] < 1000
     assert data["owner_pid"] == os.getpid()
-    assert data["owner_command"] == open("/proc/self/comm").read().strip()
+    assert data["owner_command"] == Path("/proc/self/comm").read_text().strip()
     assert data["foreign"] is None
     assert found["missing"] == []
 
@@ -75,12 +78,15 @@ def scene(host: Any, group: str) -> None:
     host.process(45, group=group, comm="mongod", fds=["/dev/null", "socket:[4711]"])
 
 
-@pytest.mark.parametrize(("group", "unit", "foreign"), [
-    ("/system.slice/mongod.service", "mongod.service", False),
-    ("/machine.slice/libpod-1.scope/system.slice/mongod.service", "mongod.service", False),
-    ("/user.slice/user-0.slice/session-3.scope", "session-3.scope", True),
-    ("/", None, True),
-])
+@pytest.mark.parametrize(
+    ("group", "unit", "foreign"),
+    [
+        ("/system.slice/mongod.service", "mongod.service", False),
+        ("/machine.slice/libpod-1.scope/system.slice/mongod.service", "mongod.service", False),
+        ("/user.slice/user-0.slice/session-3.scope", "session-3.scope", True),
+        ("/", None, True),
+    ],
+)
 def test_whose_port_it_is(host: Any, measure: Any, group: str, unit: str | None, foreign: bool) -> None:
     scene(host, group)
     data = measure(host, "tcp_port", port=27017, unit=["mongodb", "mongod"], timeout=1)["data"]
@@ -106,7 +112,12 @@ def test_without_systemd_only_foreign_is_missing(host: Any, measure: Any) -> Non
 def test_the_owner_ends_meanwhile(host: Any, measure: Any) -> None:
     scene(host, "/")
     (host.root / "proc/45/comm").unlink()
-    assert measure(host, "tcp_port", port=27017, timeout=1)["missing"] == ["owner_pid", "owner_command", "owner_unit", "foreign"]
+    assert measure(host, "tcp_port", port=27017, timeout=1)["missing"] == [
+        "owner_pid",
+        "owner_command",
+        "owner_unit",
+        "foreign",
+    ]
 
 
 def test_nobody_found_though_all_could_be_seen(host: Any, measure: Any) -> None:
@@ -117,9 +128,16 @@ def test_nobody_found_though_all_could_be_seen(host: Any, measure: Any) -> None:
     assert (found["missing"], found["data"]["owner_pid"]) == ([], None)
 
 
-@pytest.mark.parametrize(("addresses", "chosen"), [
-    ([], "127.0.0.1"), (["0.0.0.0"], "127.0.0.1"), (["10.0.0.7"], "10.0.0.7"), (["::"], "::1"), (["10.0.0.7", "127.0.0.1"], "127.0.0.1"),
-])
+@pytest.mark.parametrize(
+    ("addresses", "chosen"),
+    [
+        ([], "127.0.0.1"),
+        (["0.0.0.0"], "127.0.0.1"),
+        (["10.0.0.7"], "10.0.0.7"),
+        (["::"], "::1"),
+        (["10.0.0.7", "127.0.0.1"], "127.0.0.1"),
+    ],
+)
 def test_where_it_connects_to(addresses: list[str], chosen: str) -> None:
     assert tcp_port._reachable(addresses) == chosen
 

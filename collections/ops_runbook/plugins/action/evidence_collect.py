@@ -87,5 +87,4 @@ def keep(folder: Path, about: dict[str, str], answer: dict[str, t.Any]) -> dict[
     if answer["omitted"]:
         message += "; omitted: " + ", ".join(item["name"] for item in answer["omitted"])
     facts = {key: answer[key] for key in ("ansible_facts",) if key in answer}
-    # skipped is a key of Ansible's own; roles/remediate/tasks/under_lease.yml still reads it
-    return {"changed": False, "directory": str(folder), **kept, "message": message, "skipped": False, **facts}
+    return {"changed": False, "directory": str(folder), **kept, "message": message, **facts}

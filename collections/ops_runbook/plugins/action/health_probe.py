@@ -57,6 +57,9 @@ def _validate(params: Json) -> None:
         )
     if params["interval"] <= 0:
         raise BadInput(f"{params['interval']:g} s is no interval", "interval", "Give seconds above 0.")
+    for name in params["cursors"]:
+        if name not in params["checks"]:
+            raise BadInput("names no check", f"cursors.{name}", f"Known are {', '.join(params['checks'])}.")
     if params["baseline"] is not None and params["baseline"].get("schema") != verdict.SCHEMA:
         raise BadInput("is not a probe document", "baseline", "Give the `document` of an earlier health_probe.")
 

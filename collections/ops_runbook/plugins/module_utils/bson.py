@@ -37,7 +37,7 @@ def _value(value: Any) -> tuple[bytes, bytes]:
     if isinstance(value, Milliseconds):
         return b"\x09", struct.pack("<q", value)
     if isinstance(value, int):
-        return (b"\x10", struct.pack("<i", value)) if -2**31 <= value < 2**31 else (b"\x12", struct.pack("<q", value))
+        return (b"\x10", struct.pack("<i", value)) if -(2**31) <= value < 2**31 else (b"\x12", struct.pack("<q", value))
     if isinstance(value, float):
         return b"\x01", struct.pack("<d", value)
     if isinstance(value, str):
@@ -100,11 +100,11 @@ def _string(raw: bytes, at: int) -> tuple[str, int]:
     end = at + 4 + size
     if size < 1 or end > len(raw):
         raise ValueError("damaged BSON: a string of %d bytes does not fit" % size)
-    return raw[at + 4:end - 1].decode("utf-8", "backslashreplace"), end
+    return raw[at + 4 : end - 1].decode("utf-8", "backslashreplace"), end
 
 
 _FIXED = {0x01: "<d", 0x08: "<?", 0x10: "<i", 0x11: "<Q", 0x12: "<q"}
-_EMPTY = {0x06: None, 0x0a: None, 0xff: "MinKey", 0x7f: "MaxKey"}
+_EMPTY = {0x06: None, 0x0A: None, 0xFF: "MinKey", 0x7F: "MaxKey"}
 _BYTES = {0x07: 12, 0x13: 16}
 
 
@@ -113,7 +113,7 @@ def _read(kind: int, raw: bytes, at: int) -> tuple[Any, int]:
         return struct.unpack_from(_FIXED[kind], raw, at)[0], at + struct.calcsize(_FIXED[kind])
     if kind in _EMPTY:
         return _EMPTY[kind], at
-    if kind in (0x02, 0x0d, 0x0e):
+    if kind in (0x02, 0x0D, 0x0E):
         return _string(raw, at)
     if kind == 0x03:
         return _document(raw, at)
@@ -127,18 +127,18 @@ def _read(kind: int, raw: bytes, at: int) -> tuple[Any, int]:
 
 def _rare(kind: int, raw: bytes, at: int) -> tuple[Any, int]:
     if kind in _BYTES:
-        return raw[at:at + _BYTES[kind]].hex(), at + _BYTES[kind]
+        return raw[at : at + _BYTES[kind]].hex(), at + _BYTES[kind]
     if kind == 0x05:
         (size,) = struct.unpack_from("<i", raw, at)
-        return raw[at + 5:at + 5 + size], at + 5 + size
-    if kind == 0x0b:
+        return raw[at + 5 : at + 5 + size], at + 5 + size
+    if kind == 0x0B:
         pattern, at = _cstring(raw, at)
         options, at = _cstring(raw, at)
         return "/%s/%s" % (pattern, options), at
-    if kind == 0x0c:
+    if kind == 0x0C:
         name, at = _string(raw, at)
-        return "%s:%s" % (name, raw[at:at + 12].hex()), at + 12
-    if kind == 0x0f:
+        return "%s:%s" % (name, raw[at : at + 12].hex()), at + 12
+    if kind == 0x0F:
         code, _ = _string(raw, at + 4)
         return code, at + struct.unpack_from("<i", raw, at)[0]
     raise ValueError("damaged BSON: unknown type 0x%02x" % kind)

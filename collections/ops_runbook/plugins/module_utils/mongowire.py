@@ -22,7 +22,7 @@ _OP_MSG = 2013
 _LARGEST = 48 * 1024 * 1024  # maxMessageSizeBytes of every server
 
 
-class NoAnswer(Exception):  # noqa: N818 - it is no error: it is the measurement
+class NoAnswer(Exception):
     """The server gave no usable answer; `kind` is refused | timeout | closed | unreachable | protocol."""
 
     def __init__(self, kind: str, text: str) -> None:

@@ -15,8 +15,22 @@ if TYPE_CHECKING:
 
     from .host import Completed, Host
 
-TYPES = ("command", "deleted_open", "descriptors", "disk", "dns", "file", "journal", "log", "memory", "mongodb",
-         "oom_kills", "process", "systemd_unit", "tcp_port")
+TYPES = (
+    "command",
+    "deleted_open",
+    "descriptors",
+    "disk",
+    "dns",
+    "file",
+    "journal",
+    "log",
+    "memory",
+    "mongodb",
+    "oom_kills",
+    "process",
+    "systemd_unit",
+    "tcp_port",
+)
 TIMEOUT = 5.0
 GRACE = 0.5  # a collector that knows its limit may still be putting its answer together
 

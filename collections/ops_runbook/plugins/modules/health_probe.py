@@ -13,9 +13,10 @@ version_added: "0.1.0"
 description:
   - Runs all checks of a service in one call, side by side, each with a limit of its own, and forms one probe document.
   - The target only measures. The verdict is formed on the controller from the measurements and the thresholds in force.
-  - A check is V(ok), V(warning), V(unknown) or V(critical), in this order of gravity, and the document has the gravest of them.
-    A service that does not answer within its limit is a measurement, hence critical. A check is unknown when the target could
-    not look, or when a rule rests on a field that could not be determined. Unknown is never healthy.
+  - A check is V(ok), V(warning), V(unknown) or V(critical), in this order of gravity, and the document has the
+    gravest of them. A service that does not answer within its limit is a measurement, hence critical. A check is
+    unknown when the target could not look, or when a rule rests on a field that could not be determined. Unknown is
+    never healthy.
   - With O(stable_for) it looks again and again until the service has been well for so long.
   - Nothing is changed on the target, unless a check with C(writes) is enabled.
 options:
@@ -23,28 +24,32 @@ options:
     description:
       - The checks by name. Each has a C(type), the arguments of that type, and perhaps what follows.
       - C(timeout) is the check's own limit in seconds, by default 5.
-      - C(warning) and C(critical) are lists of rules. A rule is C({metric, operator, value, unit}). The metric is a field of the
-        measurement, with dots for what lies in it, such as C(counts.refused). The operator is one of C(==), C(!=), C(>), C(>=),
-        C(<), C(<=), C(in), C(not_in), C(contains) and C(matches). The unit is optional; sizes are compared in bytes, times in
-        seconds, or in milliseconds where the metric's name ends in C(_ms).
+      - C(warning) and C(critical) are lists of rules. A rule is C({metric, operator, value, unit}). The metric is a
+        field of the measurement, with dots for what lies in it, such as C(counts.refused). The operator is one of
+        C(==), C(!=), C(>), C(>=), C(<), C(<=), C(in), C(not_in), C(contains) and C(matches). The unit is optional;
+        sizes are compared in bytes, times in seconds, or in milliseconds where the metric's name ends in C(_ms).
       - C(expect) is a JMESPath expression on the measurement. When it is not true the check is critical.
       - A check without C(warning), C(critical) and C(expect) is judged by the rules of its type.
-      - C(cost=deep) checks run only with O(deep). C(enabled=false) drops a check. A check that says C(writes=true) runs only
-        with C(enabled=true), and never in check mode.
+      - C(cost=deep) checks run only with O(deep). C(enabled=false) drops a check. A check that says C(writes=true)
+        runs only with C(enabled=true), and never in check mode.
       - V(command) takes C(argv) and C(limit) and gives exit code and output. For commands that change nothing.
       - V(deleted_open) takes C(unit) and C(under) and finds files that were deleted but are still open.
       - V(descriptors) takes C(unit) and counts its open descriptors against the limit.
       - V(disk) takes C(path) and gives room, inodes and mount of its filesystem.
       - V(dns) takes C(name) and resolves it as programs on the target do.
-      - V(file) takes C(path) for age and size, C(files) for what owners and modes ought to be, C(baseline) for a service whose
-        files are compared with its baseline, and C(limit).
-      - V(journal) takes C(unit), C(patterns), C(window), C(limit) and C(cursor) and counts patterns in the unit's journal.
-      - V(log) takes C(path), C(patterns), C(window), C(limit) and C(cursor) and counts patterns in a log file, across rotation.
+      - V(file) takes C(path) for age and size, C(files) for what owners and modes ought to be, C(baseline) for a
+        service whose files are compared with its baseline, and C(limit).
+      - V(journal) takes C(unit), C(patterns), C(window), C(limit) and C(cursor) and counts patterns in the unit's
+        journal.
+      - V(log) takes C(path), C(patterns), C(window), C(limit) and C(cursor) and counts patterns in a log file, across
+        rotation.
       - V(memory) takes C(unit) and gives memory of the machine, and of the unit against its limit.
-      - V(mongodb) takes C(host), C(port), C(database), C(collection), C(read_limit), C(auth), C(credentials_file), C(deep),
-        C(freshness_field) and C(write_check) and asks the server over the wire, or through its client where that must log in.
+      - V(mongodb) takes C(host), C(port), C(database), C(collection), C(read_limit), C(auth), C(credentials_file),
+        C(deep), C(freshness_field) and C(write_check) and asks the server over the wire, or through its client where
+        that must log in.
       - V(oom_kills) takes C(unit), C(window) and C(cursor) and counts processes the kernel killed for want of memory.
-      - V(process) takes C(unit), C(exe), C(user) and C(sample) and looks at the main process and for copies outside the unit.
+      - V(process) takes C(unit), C(exe), C(user) and C(sample) and looks at the main process and for copies outside
+        the unit.
       - V(systemd_unit) takes C(unit) and C(cursor) and gives what systemd knows.
       - V(tcp_port) takes C(port), C(host) and C(unit) and gives the listener and whether a connection gets through.
       - C(unit) may be a list of names, such as C([mongod, mongodb]). The first one that exists is taken.
@@ -52,12 +57,12 @@ options:
     required: true
   thresholds:
     description:
-      - Rules from the inventory by check, C({<check>: {warning: [...], critical: [...]}}).
+      - Rules from the inventory by check, each with the lists C(warning) and C(critical) or one of them.
       - Each list replaces the check's own list of that level.
     type: dict
     default: {}
   target:
-    description: What is looked at, as the document names it, such as V(db1/mongodb). By default the host's inventory name.
+    description: What is looked at, such as V(db1/mongodb). By default the host's name in the inventory.
     type: str
   deep:
     description: Also run the checks that say C(cost=deep).
@@ -74,8 +79,8 @@ options:
     type: dict
   stable_for:
     description:
-      - Look again and again until the document has been V(ok) or V(warning) for so many seconds without a break, with the same
-        main processes and no restart counted.
+      - Look again and again until the document has been V(ok) or V(warning) for so many seconds without a break, with
+        the same main processes and no restart counted.
       - V(0) looks once.
     type: float
     default: 0
@@ -166,8 +171,8 @@ document:
     checks:
       description:
         - The checks by name.
-        - Each has C(type), C(status), C(summary) (one line), C(data) (the measurement), C(missing) (fields that could not be
-          determined), C(took_ms), and C(threshold) (the rule that decided, or empty).
+        - Each has C(type), C(status), C(summary) (one line), C(data) (the measurement), C(missing) (fields that could
+          not be determined), C(took_ms), and C(threshold) (the rule that decided, or empty).
       type: dict
   sample:
     schema: ops.runbook/probe/1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Where files differ from what was wished for, and from their baseline.
 
-What the module file_ownership leaves alone (links, sockets, other filesystems) is no mismatch here: it would never be cured.
+What the module file_ownership leaves alone (links, sockets, other filesystems) is no mismatch: nothing would cure it.
 """
 
 from __future__ import annotations

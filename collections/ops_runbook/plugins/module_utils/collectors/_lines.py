@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 LONGEST = 300  # characters of a line that are passed on
 # RFC 3339 and its relatives, perhaps in brackets (OpenSearch); Go's log package; mongod's JSON; FerretDB's time=
-_TIME = re.compile(r"""(?:\{"t":\s*\{\s*"\$date":\s*"|time="?|\[)?(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)"""
-                   r"""(?:[.,](\d{1,9}))?\s?(?:(Z)|([+-])(\d\d):?(\d\d))?""")
+_TIME = re.compile(
+    r"""(?:\{"t":\s*\{\s*"\$date":\s*"|time="?|\[)?(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)"""
+    r"""(?:[.,](\d{1,9}))?\s?(?:(Z)|([+-])(\d\d):?(\d\d))?"""
+)
 
 
 def line_time(line: str) -> float | None:

@@ -14,8 +14,16 @@ _NO_OPTION = (9, 72, 40415)  # an option of the command is not known: FailedToPa
 _NO_COLLECTION = 26  # NamespaceNotFound
 _UNAUTHORIZED = 13
 # SQLite's words (FerretDB), WiredTiger's, and mongod's error names for what it read back from disk
-_DAMAGE = ("malformed", "file is not a database", "WT_PANIC", "WT_TRY_SALVAGE", "DataCorruptionDetected",
-           "checksum error", "data corruption", "UnrecoverableRollback")
+_DAMAGE = (
+    "malformed",
+    "file is not a database",
+    "WT_PANIC",
+    "WT_TRY_SALVAGE",
+    "DataCorruptionDetected",
+    "checksum error",
+    "data corruption",
+    "UnrecoverableRollback",
+)
 _LONGEST = 300
 
 # field -> (step it comes from, how it is read from the reply)
@@ -55,8 +63,9 @@ def index_of(replied: dict[str, Any] | None, field: str | None) -> str | None:
 
 def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bool) -> dict[str, Any]:
     """Data and missing of a server that answered."""
-    data: dict[str, Any] = dict(_greeting(replies), answered=True, authentication_required=required, errors=[],
-                                unsupported=[])
+    data: dict[str, Any] = dict(
+        _greeting(replies), answered=True, authentication_required=required, errors=[], unsupported=[]
+    )
     missing: list[str] = []
     for name, replied in replies.items():
         _note(name, replied, data)
@@ -70,7 +79,9 @@ def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bo
     _works("write_ok", [replies[step] for step in ("write",) if step in replies], data, missing)
     data["damaged"] = data["validate_ok"] is False or any(_tells_damage(one["message"]) for one in data["errors"])
     if "validate_ok" in missing and _tells_damage(str(replies["validate"].get("message"))):
-        data["validate_ok"] = False  # any other failure of validate, such as its time limit, says nothing about the data
+        data["validate_ok"] = (
+            False  # any other failure of validate, such as its time limit, says nothing about the data
+        )
         missing.remove("validate_ok")
     if args["freshness_field"]:
         _freshness(replies.get("newest"), args["freshness_field"], now, data, missing)
@@ -83,8 +94,13 @@ def _tells_damage(message: str) -> bool:
 
 def _greeting(replies: dict[str, Any]) -> dict[str, Any]:
     hello, build = (replies[name].get("reply", {}) for name in ("hello", "buildInfo"))
-    return {"version": build.get("version"), "writable": writable(replies["hello"]), "primary": hello.get("primary"),
-            "secondary": bool(hello.get("secondary")), "set_name": hello.get("setName")}
+    return {
+        "version": build.get("version"),
+        "writable": writable(replies["hello"]),
+        "primary": hello.get("primary"),
+        "secondary": bool(hello.get("secondary")),
+        "set_name": hello.get("setName"),
+    }
 
 
 def _note(name: str, replied: dict[str, Any], data: dict[str, Any]) -> None:
@@ -123,8 +139,9 @@ def _works(field: str, replied: list[dict[str, Any]], data: dict[str, Any], miss
         data[field] = None
 
 
-def _freshness(replied: dict[str, Any] | None, field: str, now: float, data: dict[str, Any],
-               missing: list[str]) -> None:
+def _freshness(
+    replied: dict[str, Any] | None, field: str, now: float, data: dict[str, Any], missing: list[str]
+) -> None:
     """Age of the newest document; missing when no index serves: a scan would cost more than the answer is worth."""
     if not replied or "reply" not in replied:
         missing.append("freshness_seconds")

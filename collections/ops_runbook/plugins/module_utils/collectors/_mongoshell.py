@@ -82,8 +82,10 @@ def _run(host: Host, script: str, limit: float) -> Completed:
     """Run the script in the shell that is there; without a home it leaves no history and no logs behind."""
     last = CannotLook("neither mongosh nor mongo is installed", hint="Install mongosh on the target.")
     for shell in ("mongosh", "mongo"):
-        done = host.run(["env", "HOME=/nonexistent", shell, "--nodb", "--norc", "--quiet", "--eval", script],
-                        timeout=max(0.1, limit))
+        done = host.run(
+            ["env", "HOME=/nonexistent", shell, "--nodb", "--norc", "--quiet", "--eval", script],
+            timeout=max(0.1, limit),
+        )
         if done.rc != 127:
             return done
     raise last
@@ -94,7 +96,7 @@ def _said(done: Completed) -> dict[str, Any]:
 
     for line in done.stdout.splitlines():
         if line.startswith(_MARK):
-            return dict(json.loads(line[len(_MARK):], object_hook=_date))
+            return dict(json.loads(line[len(_MARK) :], object_hook=_date))
     words = (done.stderr.strip() or done.stdout.strip() or "exit code %d" % done.rc).splitlines()
     raise CannotLook("the client gave no answer: %s" % words[-1][:200])
 

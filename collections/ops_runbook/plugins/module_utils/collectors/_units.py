@@ -11,9 +11,26 @@ if TYPE_CHECKING:
 
     from ..host import Completed, Host
 
-PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "Result", "MainPID", "ExecMainCode",
-              "ExecMainStatus", "ExecMainStartTimestamp", "StateChangeTimestamp", "NRestarts", "RestartUSec",
-              "FragmentPath", "DropInPaths", "NeedDaemonReload", "ControlGroup", "ExecStart")
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "Result",
+    "MainPID",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "ExecMainStartTimestamp",
+    "StateChangeTimestamp",
+    "NRestarts",
+    "RestartUSec",
+    "FragmentPath",
+    "DropInPaths",
+    "NeedDaemonReload",
+    "ControlGroup",
+    "ExecStart",
+)
 _DENIED = ("insufficient permissions", "not seeing messages from other users", "Permission denied")
 UNIT = {"type": "list", "doc": "Names the unit may have, such as [mongod, mongodb]; the first that exists is taken."}
 

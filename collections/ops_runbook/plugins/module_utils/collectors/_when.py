@@ -3,8 +3,17 @@
 
 from __future__ import annotations
 
-_SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "month": 2629800.0,
-          "y": 31557600.0}
+_SPANS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+    "month": 2629800.0,
+    "y": 31557600.0,
+}
 
 
 def epoch(date: tuple[int, int, int], clock: tuple[int, int, float]) -> float:
@@ -30,7 +39,7 @@ def systemd_span(text: str) -> float | None:
     total = 0.0
     for part in text.split():
         number = part.rstrip("abcdefghijklmnopqrstuvwxyz")
-        unit = part[len(number):]
+        unit = part[len(number) :]
         if not number or unit not in _SPANS:
             return None
         total += float(number) * _SPANS[unit]

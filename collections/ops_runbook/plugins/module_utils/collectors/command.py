@@ -43,8 +43,17 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     if done.rc in (126, 127) and done.stderr.startswith("timeout:"):
         raise CannotLook("%s cannot be run here" % argv[0], hint="Install it or correct argv.")
     limit = args["limit"]
-    return {"data": {"rc": None if late else done.rc, "timed_out": late, "stdout": done.stdout[-limit:],
-                     "stderr": done.stderr[-limit:], "json": _document(done.stdout), "took_ms": took}, "missing": []}
+    return {
+        "data": {
+            "rc": None if late else done.rc,
+            "timed_out": late,
+            "stdout": done.stdout[-limit:],
+            "stderr": done.stderr[-limit:],
+            "json": _document(done.stdout),
+            "took_ms": took,
+        },
+        "missing": [],
+    }
 
 
 def _document(text: str) -> Any:

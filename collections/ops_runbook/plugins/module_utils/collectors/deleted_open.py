@@ -69,7 +69,7 @@ def _add(host: Host, pid: int, found: dict[tuple[int, int], dict[str, Any]]) -> 
             continue
         behind = _proc.opened(host, name)
         if behind and behind.kind == "file" and not behind.links:
-            one = {"path": target[:-len(_MARK)], "size": behind.size, "pid": pid, "command": _proc.command(host, pid)}
+            one = {"path": target[: -len(_MARK)], "size": behind.size, "pid": pid, "command": _proc.command(host, pid)}
             found.setdefault((behind.device, behind.inode), one)
 
 

@@ -43,10 +43,15 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     except PermissionError:
         raise CannotLook("%s may not be reached by this user" % path) from None
     used = room["size"] - room["free"]
-    data = {"path": path, "exists": True, "size_bytes": room["size"], "available_bytes": room["available"],
-            "used_percent": _percent(used, used + room["available"]),
-            "inodes_used_percent": _percent(room["inodes"] - room["inodes_free"], room["inodes"]),
-            "read_only": bool(room["read_only"])}
+    data = {
+        "path": path,
+        "exists": True,
+        "size_bytes": room["size"],
+        "available_bytes": room["available"],
+        "used_percent": _percent(used, used + room["available"]),
+        "inodes_used_percent": _percent(room["inodes"] - room["inodes_free"], room["inodes"]),
+        "read_only": bool(room["read_only"]),
+    }
     mount = _mount(host, resolve(host, path))
     data.update(mount)
     return {"data": data, "missing": [] if mount else ["mount_point", "fstype", "device"]}

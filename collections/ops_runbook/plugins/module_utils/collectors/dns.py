@@ -33,12 +33,22 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     """Resolve one name."""
     began = time.monotonic()
     # timeout(1) tells "no answer" (124), which is a measurement, from "getent is not installed" (127), which is none
-    done = host.run(["timeout", "-k", "1", "%.2f" % args["timeout"], "getent", "ahosts", args["name"]],
-                    timeout=args["timeout"] + 0.4)
+    done = host.run(
+        ["timeout", "-k", "1", "%.2f" % args["timeout"], "getent", "ahosts", args["name"]],
+        timeout=args["timeout"] + 0.4,
+    )
     took = round((time.monotonic() - began) * 1000, 1)
     addresses = sorted({line.split()[0] for line in done.stdout.splitlines() if line.strip()})
     if done.rc in (126, 127):
         raise CannotLook("getent is not installed")
     error = None if addresses else "no answer within the limit" if done.rc == 124 else "not found"
-    return {"data": {"name": args["name"], "resolved": bool(addresses), "addresses": addresses, "took_ms": took,
-                     "error": error}, "missing": []}
+    return {
+        "data": {
+            "name": args["name"],
+            "resolved": bool(addresses),
+            "addresses": addresses,
+            "took_ms": took,
+            "error": error,
+        },
+        "missing": [],
+    }

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 SPEC = {
     "path": {"type": "str", "doc": "A file or folder to measure."},
-    "files": {"type": "list", "doc": "What owners and modes ought to be: {path, owner, group, mode, file_mode, "
-                                     "directory_mode, recurse, exclude} each."},
+    "files": {
+        "type": "list",
+        "doc": "What owners and modes ought to be: {path, owner, group, mode, file_mode, "
+        "directory_mode, recurse, exclude} each.",
+    },
     "baseline": {"type": "str", "doc": "Name of the service whose baseline the files are compared with."},
     "limit": {"type": "int", "default": 20, "doc": "List at most this many mismatches; all are counted."},
 }
@@ -65,8 +68,16 @@ def _one(host: Host, args: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         return {"path": path, "exists": False}, []
     except PermissionError:
         return {"path": path}, ["exists", "kind", "owner", "group", "mode", "size_bytes", "age_seconds"]
-    return {"path": path, "exists": True, "kind": stat.kind, "owner": stat.owner, "group": stat.group,
-            "mode": stat.mode, "size_bytes": stat.size, "age_seconds": round(host.now() - stat.mtime, 1)}, []
+    return {
+        "path": path,
+        "exists": True,
+        "kind": stat.kind,
+        "owner": stat.owner,
+        "group": stat.group,
+        "mode": stat.mode,
+        "size_bytes": stat.size,
+        "age_seconds": round(host.now() - stat.mtime, 1),
+    }, []
 
 
 def _owners(host: Host, args: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

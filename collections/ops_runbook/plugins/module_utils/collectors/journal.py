@@ -42,8 +42,21 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     now = host.now()
     unit = _units.show(host, args["unit"], args["timeout"])["Id"]
     since = max(now - args["window"], (args["cursor"] or {}).get("since", 0.0))
-    done = host.run(["journalctl", "--no-pager", "--output", "short-unix", "--since", "@%.6f" % since,
-                     "--lines", str(args["limit"]), "--unit", unit], timeout=args["timeout"])
+    done = host.run(
+        [
+            "journalctl",
+            "--no-pager",
+            "--output",
+            "short-unix",
+            "--since",
+            "@%.6f" % since,
+            "--lines",
+            str(args["limit"]),
+            "--unit",
+            unit,
+        ],
+        timeout=args["timeout"],
+    )
     lines = _units.journal_lines(done)
     if lines is None:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[0]
@@ -51,5 +64,13 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     tally = Tally(args["patterns"])
     for line in lines:
         tally.add(line.split(" ", 2)[-1])  # without the time and the host's name
-    return {"data": {"counts": tally.counts, "last": tally.last, "matched": tally.matched, "lines": len(lines),
-                     "cursor": {"since": round(now, 6)}}, "missing": []}
+    return {
+        "data": {
+            "counts": tally.counts,
+            "last": tally.last,
+            "matched": tally.matched,
+            "lines": len(lines),
+            "cursor": {"since": round(now, 6)},
+        },
+        "missing": [],
+    }

@@ -54,8 +54,13 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
         return {"data": {"path": args["path"], "exists": False}, "missing": ["counts", "last", "matched", "lines"]}
     except PermissionError:
         raise CannotLook("%s may not be read by this user" % args["path"]) from None
-    data.update(path=args["path"], exists=True, size_bytes=now.size, age_seconds=round(host.now() - now.mtime, 1),
-                cursor={"inode": now.inode, "offset": offset})
+    data.update(
+        path=args["path"],
+        exists=True,
+        size_bytes=now.size,
+        age_seconds=round(host.now() - now.mtime, 1),
+        cursor={"inode": now.inode, "offset": offset},
+    )
     return _counted(data, raw, since, args, now.mtime)
 
 
@@ -126,8 +131,9 @@ def _text(raw: bytes) -> list[str]:
     return raw.decode("utf-8", "backslashreplace").split("\n")
 
 
-def _counted(data: dict[str, Any], raw: bytes, since: float | None, args: dict[str, Any],
-             written: float) -> dict[str, Any]:
+def _counted(
+    data: dict[str, Any], raw: bytes, since: float | None, args: dict[str, Any], written: float
+) -> dict[str, Any]:
     tally, lines, untimed = Tally(args["patterns"]), 0, False
     for when, line in timed(line for line in _text(raw) if line):
         if since is not None and (written if when is None else when) < since:

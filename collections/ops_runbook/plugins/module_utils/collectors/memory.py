@@ -25,9 +25,11 @@ FIELDS = {
 }
 _UNLIMITED = 1 << 60  # cgroup v1 writes the largest multiple of a page for "no limit"
 # below /sys/fs/cgroup: folder, use, limit, statistics and the name of droppable cache in them
-_LAYOUTS = (("memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
-            ("", "memory.current", "memory.max", "inactive_file"),
-            ("unified", "memory.current", "memory.max", "inactive_file"))
+_LAYOUTS = (
+    ("memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
+    ("", "memory.current", "memory.max", "inactive_file"),
+    ("unified", "memory.current", "memory.max", "inactive_file"),
+)
 _UNIT_FIELDS = ("unit_used_bytes", "unit_limit_bytes", "unit_used_percent")
 
 
@@ -41,10 +43,14 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     lines = host.read("/proc/meminfo", limit=65536).decode("ascii", "replace").splitlines()
     seen = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
     swap = seen["SwapTotal"] - seen["SwapFree"]
-    data = {"total_bytes": seen["MemTotal"], "available_bytes": seen["MemAvailable"],
-            "used_percent": _percent(seen["MemTotal"] - seen["MemAvailable"], seen["MemTotal"]),
-            "swap_total_bytes": seen["SwapTotal"], "swap_used_bytes": swap,
-            "swap_used_percent": _percent(swap, seen["SwapTotal"])}
+    data = {
+        "total_bytes": seen["MemTotal"],
+        "available_bytes": seen["MemAvailable"],
+        "used_percent": _percent(seen["MemTotal"] - seen["MemAvailable"], seen["MemTotal"]),
+        "swap_total_bytes": seen["SwapTotal"],
+        "swap_used_bytes": swap,
+        "swap_used_percent": _percent(swap, seen["SwapTotal"]),
+    }
     group = _units.show(host, args["unit"], args["timeout"]).get("ControlGroup") if args["unit"] else None
     if not group:
         return {"data": data, "missing": []}
@@ -66,6 +72,9 @@ def _unit(host: Host, group: str) -> dict[str, Any] | None:
             continue
         held = int(used) - int(stat[stat.index(cache) + 1]) if cache in stat else int(used)
         allowed = None if most == "max" or int(most) >= _UNLIMITED else int(most)
-        return {"unit_used_bytes": held, "unit_limit_bytes": allowed,
-                "unit_used_percent": _percent(held, allowed) if allowed else None}
+        return {
+            "unit_used_bytes": held,
+            "unit_limit_bytes": allowed,
+            "unit_used_percent": _percent(held, allowed) if allowed else None,
+        }
     return None

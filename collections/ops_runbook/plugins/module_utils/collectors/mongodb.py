@@ -27,14 +27,24 @@ SPEC = {
     "database": {"type": "str", "doc": "Database to read from."},
     "collection": {"type": "str", "doc": "Collection to count and read; without it there is only hello and ping."},
     "read_limit": {"type": "int", "default": 20000, "doc": "Read at most this many documents."},
-    "auth": {"type": "str", "default": "none", "choices": ["none", "client"],
-             "doc": "client: where the server demands authentication, ask through mongosh or mongo."},
-    "credentials_file": {"type": "str", "doc": "File on the target that only its owner may read; its first line is a "
-                                               "connection string with user and password."},
+    "auth": {
+        "type": "str",
+        "default": "none",
+        "choices": ["none", "client"],
+        "doc": "client: where the server demands authentication, ask through mongosh or mongo.",
+    },
+    "credentials_file": {
+        "type": "str",
+        "doc": "File on the target that only its owner may read; its first line is a "
+        "connection string with user and password.",
+    },
     "deep": {"type": "bool", "default": False, "doc": "Also list, measure and validate the collection."},
     "freshness_field": {"type": "str", "doc": "With deep: a field of dates whose newest value is read by its index."},
-    "write_check": {"type": "bool", "default": False,
-                    "doc": "Write one fixed document into a database of its own; the check needs writes: true."},
+    "write_check": {
+        "type": "bool",
+        "default": False,
+        "doc": "Write one fixed document into a database of its own; the check needs writes: true.",
+    },
 }
 FIELDS = {
     "answered": "whether the server answered a ping",
@@ -170,5 +180,15 @@ def _steps(args: dict[str, Any], writable: bool) -> Any:
 
 def _newest(args: dict[str, Any], index: str) -> Any:
     field = args["freshness_field"]
-    return "newest", args["database"], {"find": args["collection"], "sort": {field: -1}, "limit": 1, "hint": index,
-                                        "projection": {field: 1}, "maxTimeMS": max(1, int(args["timeout"] * 900))}
+    return (
+        "newest",
+        args["database"],
+        {
+            "find": args["collection"],
+            "sort": {field: -1},
+            "limit": 1,
+            "hint": index,
+            "projection": {field: 1},
+            "maxTimeMS": max(1, int(args["timeout"] * 900)),
+        },
+    )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Processes that the kernel killed for want of memory. Source: the kernel's log, the memory controller's counter.
 
-Inside a container the log is the machine's, and its control groups have names that cannot be seen from within: a kill in a
-group that only ends like the unit's may be another container's.
+Inside a container the log is the machine's, and its control groups have names that cannot be seen from within: a kill
+in a group that only ends like the unit's may be another container's.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ FIELDS = {
     "unit_counter": "kills that the unit's control group has counted since it was started; None when no unit runs",
     "cursor": "what to give as cursor at the next look",
 }
-_COUNTERS = (("/sys/fs/cgroup/memory", "memory.oom_control"), ("/sys/fs/cgroup", "memory.events"),
-             ("/sys/fs/cgroup/unified", "memory.events"))
+_COUNTERS = (
+    ("/sys/fs/cgroup/memory", "memory.oom_control"),
+    ("/sys/fs/cgroup", "memory.events"),
+    ("/sys/fs/cgroup/unified", "memory.events"),
+)
 
 
 def verify(args: dict[str, Any]) -> None:
@@ -73,8 +76,14 @@ def parse(lines: Any) -> list[dict[str, Any]]:
             groups[named.group(2)] = named.group(1)
         killed = re.search(r"Killed process (\d+) \((.*?)\)", text)
         if killed:
-            kills.append({"at": round(when, 3), "pid": int(killed.group(1)), "command": killed.group(2),
-                          "group": groups.get(killed.group(1))})
+            kills.append(
+                {
+                    "at": round(when, 3),
+                    "pid": int(killed.group(1)),
+                    "command": killed.group(2),
+                    "group": groups.get(killed.group(1)),
+                }
+            )
     return kills
 
 

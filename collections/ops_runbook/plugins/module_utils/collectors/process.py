@@ -46,8 +46,11 @@ def verify(args: dict[str, Any]) -> None:
     if not (args["unit"] or args["exe"] or args["user"]):
         raise BadInput("names no process", "unit", "Give unit, exe or user.")
     if not 0 <= args["sample"] < args["timeout"]:
-        raise BadInput("%g s do not fit into the timeout of %g s" % (args["sample"], args["timeout"]), "sample",
-                       "Make sample shorter.")
+        raise BadInput(
+            "%g s do not fit into the timeout of %g s" % (args["sample"], args["timeout"]),
+            "sample",
+            "Make sample shorter.",
+        )
 
 
 def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
@@ -96,8 +99,9 @@ def _words(host: Host, pid: int) -> str:
     return _proc.text(host, pid, "cmdline")
 
 
-def _copies(host: Host, program: dict[str, Any], user: str | None, main: int | None
-            ) -> tuple[dict[int, float], dict[int, float]]:
+def _copies(
+    host: Host, program: dict[str, Any], user: str | None, main: int | None
+) -> tuple[dict[int, float], dict[int, float]]:
     """Processes that run the program and those that may, each with its start in seconds after boot."""
     sure: dict[int, float] = {}
     unsure: dict[int, float] = {}
@@ -143,9 +147,17 @@ def _life(host: Host, pid: int, sample: float) -> dict[str, Any]:
         before = _proc.vitals(host, pid)
         time.sleep(sample)
         now = _proc.vitals(host, pid)
-        return {"running": True, "pid": pid, "command": _proc.command(host, pid), "user": _proc.owner(host, pid),
-                "state": now.state, "cpu_seconds": round(now.cpu - before.cpu, 2),
-                "progress": now.cpu > before.cpu or "R" in (before.state, now.state), "rss_bytes": _proc.rss(host, pid),
-                "threads": now.threads, "started_at": utc(_proc.boot_time(host) + now.started)}
+        return {
+            "running": True,
+            "pid": pid,
+            "command": _proc.command(host, pid),
+            "user": _proc.owner(host, pid),
+            "state": now.state,
+            "cpu_seconds": round(now.cpu - before.cpu, 2),
+            "progress": now.cpu > before.cpu or "R" in (before.state, now.state),
+            "rss_bytes": _proc.rss(host, pid),
+            "threads": now.threads,
+            "started_at": utc(_proc.boot_time(host) + now.started),
+        }
     except _proc.GONE:
         return {"running": False}

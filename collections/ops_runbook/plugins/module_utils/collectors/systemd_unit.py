@@ -65,14 +65,21 @@ def _state(shown: dict[str, str]) -> dict[str, Any]:
     changed = systemd_time(shown.get("StateChangeTimestamp", ""))
     started = systemd_time(shown.get("ExecMainStartTimestamp", ""))
     return {
-        "unit": shown["Id"], "exists": shown["LoadState"] != "not-found", "load_state": shown["LoadState"],
-        "active_state": shown.get("ActiveState"), "sub_state": shown.get("SubState"),
-        "unit_file_state": shown.get("UnitFileState") or None, "result": shown.get("Result"),
-        "main_pid": _units.main_pid(shown), "restarts": int(shown["NRestarts"]) if "NRestarts" in shown else None,
+        "unit": shown["Id"],
+        "exists": shown["LoadState"] != "not-found",
+        "load_state": shown["LoadState"],
+        "active_state": shown.get("ActiveState"),
+        "sub_state": shown.get("SubState"),
+        "unit_file_state": shown.get("UnitFileState") or None,
+        "result": shown.get("Result"),
+        "main_pid": _units.main_pid(shown),
+        "restarts": int(shown["NRestarts"]) if "NRestarts" in shown else None,
         "restart_delay": systemd_span(shown.get("RestartUSec", "")),
         "state_changed_at": None if changed is None else utc(changed),
-        "started_at": None if started is None else utc(started), "fragment_path": shown.get("FragmentPath") or None,
-        "drop_ins": shown.get("DropInPaths", "").split(), "need_reload": shown.get("NeedDaemonReload") == "yes",
+        "started_at": None if started is None else utc(started),
+        "fragment_path": shown.get("FragmentPath") or None,
+        "drop_ins": shown.get("DropInPaths", "").split(),
+        "need_reload": shown.get("NeedDaemonReload") == "yes",
         "exec_path": _units.exec_path(shown),
     }
 

@@ -90,7 +90,7 @@ def _address(hexadecimal: str) -> str:
     """An address of /proc/net/tcp: 32-bit words in the byte order of the machine, little-endian on all that we meet."""
     import socket
 
-    words = [bytes.fromhex(hexadecimal[at:at + 8])[::-1] for at in range(0, len(hexadecimal), 8)]
+    words = [bytes.fromhex(hexadecimal[at : at + 8])[::-1] for at in range(0, len(hexadecimal), 8)]
     return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
 
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mongodb where the server demands a login: what is missing without one, and the client that is asked with one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
+from recorded_mongodb import DATA, DEEP
+
+
+def credentials(tmp_path: Path, mode: int = 0o600) -> str:
+    path = tmp_path / "mongodb.uri"
+    path.write_text("mongodb://probe:s3cret@127.0.0.1/admin\n")
+    path.chmod(mode)
+    return str(path)
+
+
+class Shells(LocalHost):
+    """A host with a shell that says what it is given, by program name; others are not installed."""
+
+    def __init__(self, **said: Any) -> None:
+        self.said, self.asked = said, []
+
+    def run(self, argv: Any, timeout: float = 10.0, stdin: bytes = b"") -> Completed:
+        self.asked.append(argv)
+        said = self.said.get(argv[2], Completed(127, "", f"env: '{argv[2]}': No such file or directory"))
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+REPLIES = """Connecting...
+ops-runbook-replies {"count":{"reply":{"n":7,"ok":1},"ms":12},"read":{"reply":{"cursor":{"firstBatch":[{"n":7}]},"ok":1},"ms":3},\
+"newest":{"reply":{"cursor":{"firstBatch":[{"modi_dt":{"$date":1795190400000}}]},"ok":1},"ms":1}}
+"""
+
+
+def test_without_a_login_reading_is_missing_and_ping_still_measured(serve: Any, measure: Any) -> None:
+    found = measure(LocalHost(), "mongodb", port=serve("unauthorized").port, **DEEP)
+    assert found["data"]["authentication_required"] is True
+    assert found["data"]["answered"] is True
+    assert {"read_ok", "count", "validate_ok", "freshness_seconds"} <= set(found["missing"])
+    assert found["data"]["read_ok"] is None
+
+
+def test_with_a_login_the_client_is_asked_and_never_told_the_password(serve: Any, measure: Any, tmp_path: Path) -> None:
+    server, host, path = serve("unauthorized"), Shells(mongo=Completed(0, REPLIES, "")), credentials(tmp_path)
+    found = measure(host, "mongodb", port=server.port, auth="client", credentials_file=path, **DATA)
+    assert (found["data"]["count"], found["data"]["read_ok"], found["data"]["count_ms"]) == (7, True, 12)
+    assert (found["data"]["errors"], found["missing"]) == ([], [])
+    assert [argv[2] for argv in host.asked] == ["mongosh", "mongo"]
+    assert "s3cret" not in str(host.asked)
+    assert path in host.asked[-1][-1]
+    assert not any("s3cret" in str(command) for command in server.asked)
+
+
+@pytest.mark.parametrize(
+    ("said", "mode", "words"),
+    [
+        ({}, 0o600, "neither mongosh nor mongo is installed"),
+        ({}, 0o640, "others may read it (file 0640)"),
+        (
+            {
+                "mongosh": Completed(
+                    0, 'ops-runbook-replies {"code":18,"message":"Authentication failed.","connection":true}', ""
+                )
+            },
+            0o600,
+            "login: Authentication failed.",
+        ),
+        ({"mongosh": Completed(1, "", "Error: boom\n")}, 0o600, "the client gave no answer: Error: boom"),
+    ],
+)
+def test_when_the_client_cannot_ask_it_is_missing_not_red(
+    serve: Any, measure: Any, tmp_path: Path, said: Any, mode: int, words: str
+) -> None:
+    args = {"auth": "client", "credentials_file": credentials(tmp_path, mode), **DATA}
+    found = measure(Shells(**said), "mongodb", port=serve("unauthorized").port, **args)
+    assert words in found["data"]["errors"][0]["message"]
+    assert set(found["missing"]) == {"count", "read_documents", "read_ok"}
+
+
+def test_credentials_that_are_not_there(serve: Any, measure: Any) -> None:
+    found = measure(
+        Shells(), "mongodb", port=serve("unauthorized").port, auth="client", credentials_file="/no/such", **DATA
+    )
+    assert "/no/such: does not exist" in found["data"]["errors"][0]["message"]
+
+
+def test_credentials_that_may_not_be_reached(serve: Any, measure: Any) -> None:
+    class Denied(Shells):
+        def stat(self, path: str, follow: bool = True) -> Any:
+            raise PermissionError(13, "no", path)
+
+    found = measure(Denied(), "mongodb", port=serve("unauthorized").port, auth="client", credentials_file="/x", **DATA)
+    assert "may not be reached" in found["data"]["errors"][0]["message"]
+
+
+def test_freshness_through_the_client(serve: Any, measure: Any, tmp_path: Path) -> None:
+    text = REPLIES.replace(
+        '{"count"', '{"listIndexes":{"reply":{"cursor":{"firstBatch":[{"key":{"modi_dt":1},"name":"m"}]}}},"count"'
+    )
+    host = Shells(
+        mongosh=Completed(
+            0,
+            text.replace('"reply":{"cursor":{"firstBatch":[{"key"', '"ms":1,"reply":{"cursor":{"firstBatch":[{"key"'),
+            "",
+        )
+    )
+    args = {"auth": "client", "credentials_file": credentials(tmp_path), **DEEP}
+    data = measure(host, "mongodb", port=serve("unauthorized").port, **args)["data"]
+    assert data["freshness_seconds"] == pytest.approx(time.time() - 1795190400, abs=5)
