@@ -157,6 +157,7 @@ WATCH = """\
       ansible.builtin.file: {path: "{{ flag }}", state: absent}
     - name: Get well after a while
       ansible.builtin.command: sh -c "(sleep 1; touch {{ flag }}) >/dev/null 2>&1 &"
+      when: limit > 1
     - ops.runbook.health_probe:
         checks: {flag: {type: file, path: "{{ flag }}"}}
         stable_for: 0.6
@@ -194,7 +195,10 @@ BAD = """\
       loop: "{{ calls }}"
       register: said
       ignore_errors: true
-    - ansible.builtin.copy: {content: "{{ said.results | map(attribute='msg') | to_json }}", dest: "{{ folder }}/bad.json", mode: "0600"}
+    - ansible.builtin.copy:
+        content: "{{ said.results | map(attribute='msg') | to_json }}"
+        dest: "{{ folder }}/bad.json"
+        mode: "0600"
 """
 DISK = {"disk": {"type": "disk", "path": "/"}}
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ NOW = 1795191708.5  # Fri 2026-11-20 16:21:48.5 UTC, when the recorded unit was 
 
 
 class FolderHost(LocalHost):
-    """Paths lie below `root` where they exist there, else on this machine; commands answer from `commands` by program name.
+    """Paths lie below `root`; commands answer from `commands` by the name of their program.
 
     `denied` are paths that this user may not read or list.
     """
@@ -122,8 +123,8 @@ def host(tmp_path: Path) -> FolderHost:
 def run_as_nobody() -> list[str]:
     """The start of a command line that gives up root's rights."""
     setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        pytest.skip("setpriv is not installed")
+    if setpriv is None or os.getuid() or not Path("/usr/bin/python3").exists():
+        pytest.skip("needs root, setpriv and a Python that everybody may run")
     return [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
 
 

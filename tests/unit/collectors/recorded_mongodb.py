@@ -19,7 +19,7 @@ DEEP = {**DATA, "deep": True, "freshness_field": "modi_dt"}
 
 
 class Recorded(threading.Thread):
-    """Answers commands from `replies` by their name; a reply that is a function answers with raw bytes, or not at all."""
+    """Answers commands from `replies` by their name; a reply that is a function does as it likes with the socket."""
 
     def __init__(self, replies: dict[str, Any]) -> None:
         super().__init__(daemon=True)

@@ -99,33 +99,36 @@ def test_memory_says_what_free_says(measure: Any) -> None:
     assert data["unit_used_bytes"] is None
 
 
-MEMINFO = "MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 250 kB\nSwapTotal: 400 kB\nSwapFree: 100 kB\nHugePages_Total: 0\n"
+MEMINFO = """\
+MemTotal: 1000 kB
+MemFree: 100 kB
+MemAvailable: 250 kB
+SwapTotal: 400 kB
+SwapFree: 100 kB
+HugePages_Total: 0
+"""
 GROUP = "/system.slice/mongod.service"
+V1 = ("memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file")
+V2 = ("", "memory.current", "memory.max", "inactive_file")
 
 
 @pytest.mark.parametrize(
-    ("folder", "current", "limit", "cache", "most", "expected"),
+    ("layout", "limit", "expected"),
     [
-        ("", "memory.current", "memory.max", "inactive_file", "1000", (600, 1000, 60.0)),
-        ("", "memory.current", "memory.max", "inactive_file", "max", (600, None, None)),
-        ("memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file", "1000", (600, 1000, 60.0)),
-        (
-            "memory",
-            "memory.usage_in_bytes",
-            "memory.limit_in_bytes",
-            "total_inactive_file",
-            "9223372036854771712",
-            (600, None, None),
-        ),
-        ("unified", "memory.current", "memory.max", "other", "2000", (800, 2000, 40.0)),
+        (V2, "1000", (600, 1000, 60.0)),
+        (V2, "max", (600, None, None)),
+        (V1, "1000", (600, 1000, 60.0)),
+        (V1, "9223372036854771712", (600, None, None)),
+        (("unified", "memory.current", "memory.max", "other"), "2000", (800, 2000, 40.0)),
     ],
 )
 def test_a_unit_in_each_layout_of_control_groups(
-    host: Any, measure: Any, folder: str, current: str, limit: str, cache: str, most: str, expected: Any
+    host: Any, measure: Any, layout: Any, limit: str, expected: Any
 ) -> None:
     host.unit("running")
     host.file("/proc/meminfo", MEMINFO)
-    for name, text in ((current, "800\n"), (limit, most + "\n"), ("memory.stat", f"anon 5\n{cache} 200\n")):
+    folder, used, most, cache = layout
+    for name, text in ((used, "800\n"), (most, limit + "\n"), ("memory.stat", f"anon 5\n{cache} 200\n")):
         host.file(f"/sys/fs/cgroup/{folder}{GROUP}/{name}", text)
     found = measure(host, "memory", unit="mongod")
     data = found["data"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,12 @@ from typing import Any
 import pytest
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
 from recorded_mongodb import DATA, DEEP
+
+
+@pytest.fixture
+def login(serve: Any, measure: Any) -> Any:
+    """Measure a server that demands a login."""
+    return lambda host, **args: measure(host, "mongodb", port=serve("unauthorized").port, **args)
 
 
 def credentials(tmp_path: Path, mode: int = 0o600) -> str:
@@ -33,10 +40,14 @@ class Shells(LocalHost):
         return said
 
 
-REPLIES = """Connecting...
-ops-runbook-replies {"count":{"reply":{"n":7,"ok":1},"ms":12},"read":{"reply":{"cursor":{"firstBatch":[{"n":7}]},"ok":1},"ms":3},\
-"newest":{"reply":{"cursor":{"firstBatch":[{"modi_dt":{"$date":1795190400000}}]},"ok":1},"ms":1}}
-"""
+def replies(**more: Any) -> Completed:
+    """What the script prints in mongosh 2.5.8."""
+    batch = {"count": {"n": 7}, "read": {"cursor": {"firstBatch": [{"n": 7}]}}, **more}
+    said = {name: {"reply": {"ok": 1, **reply}, "ms": 12} for name, reply in batch.items()}
+    return Completed(0, f"Connecting...\nops-runbook-replies {json.dumps(said)}\n", "")
+
+
+REFUSED = Completed(0, 'ops-runbook-replies {"code":18,"message":"Authentication failed.","connection":true}', "")
 
 
 def test_without_a_login_reading_is_missing_and_ping_still_measured(serve: Any, measure: Any) -> None:
@@ -48,7 +59,7 @@ def test_without_a_login_reading_is_missing_and_ping_still_measured(serve: Any, 
 
 
 def test_with_a_login_the_client_is_asked_and_never_told_the_password(serve: Any, measure: Any, tmp_path: Path) -> None:
-    server, host, path = serve("unauthorized"), Shells(mongo=Completed(0, REPLIES, "")), credentials(tmp_path)
+    server, host, path = serve("unauthorized"), Shells(mongo=replies()), credentials(tmp_path)
     found = measure(host, "mongodb", port=server.port, auth="client", credentials_file=path, **DATA)
     assert (found["data"]["count"], found["data"]["read_ok"], found["data"]["count_ms"]) == (7, True, 12)
     assert (found["data"]["errors"], found["missing"]) == ([], [])
@@ -63,23 +74,15 @@ def test_with_a_login_the_client_is_asked_and_never_told_the_password(serve: Any
     [
         ({}, 0o600, "neither mongosh nor mongo is installed"),
         ({}, 0o640, "others may read it (file 0640)"),
-        (
-            {
-                "mongosh": Completed(
-                    0, 'ops-runbook-replies {"code":18,"message":"Authentication failed.","connection":true}', ""
-                )
-            },
-            0o600,
-            "login: Authentication failed.",
-        ),
+        ({"mongosh": REFUSED}, 0o600, "login: Authentication failed."),
         ({"mongosh": Completed(1, "", "Error: boom\n")}, 0o600, "the client gave no answer: Error: boom"),
     ],
 )
 def test_when_the_client_cannot_ask_it_is_missing_not_red(
-    serve: Any, measure: Any, tmp_path: Path, said: Any, mode: int, words: str
+    login: Any, tmp_path: Path, said: Any, mode: int, words: str
 ) -> None:
     args = {"auth": "client", "credentials_file": credentials(tmp_path, mode), **DATA}
-    found = measure(Shells(**said), "mongodb", port=serve("unauthorized").port, **args)
+    found = login(Shells(**said), **args)
     assert words in found["data"]["errors"][0]["message"]
     assert set(found["missing"]) == {"count", "read_documents", "read_ok"}
 
@@ -101,16 +104,10 @@ def test_credentials_that_may_not_be_reached(serve: Any, measure: Any) -> None:
 
 
 def test_freshness_through_the_client(serve: Any, measure: Any, tmp_path: Path) -> None:
-    text = REPLIES.replace(
-        '{"count"', '{"listIndexes":{"reply":{"cursor":{"firstBatch":[{"key":{"modi_dt":1},"name":"m"}]}}},"count"'
-    )
-    host = Shells(
-        mongosh=Completed(
-            0,
-            text.replace('"reply":{"cursor":{"firstBatch":[{"key"', '"ms":1,"reply":{"cursor":{"firstBatch":[{"key"'),
-            "",
-        )
-    )
-    args = {"auth": "client", "credentials_file": credentials(tmp_path), **DEEP}
-    data = measure(host, "mongodb", port=serve("unauthorized").port, **args)["data"]
+    more = {
+        "listIndexes": {"cursor": {"firstBatch": [{"key": {"modi_dt": 1}, "name": "m"}]}},
+        "newest": {"cursor": {"firstBatch": [{"modi_dt": {"$date": 1795190400000}}]}},
+    }
+    host, args = Shells(mongosh=replies(**more)), {"auth": "client", "credentials_file": credentials(tmp_path)}
+    data = measure(host, "mongodb", port=serve("unauthorized").port, **args, **DEEP)["data"]
     assert data["freshness_seconds"] == pytest.approx(time.time() - 1795190400, abs=5)

@@ -132,7 +132,7 @@ def test_nobody_found_though_all_could_be_seen(host: Any, measure: Any) -> None:
     ("addresses", "chosen"),
     [
         ([], "127.0.0.1"),
-        (["0.0.0.0"], "127.0.0.1"),
+        (["0.0.0.0"], "127.0.0.1"),  # noqa: S104 - compared, not bound
         (["10.0.0.7"], "10.0.0.7"),
         (["::"], "::1"),
         (["10.0.0.7", "127.0.0.1"], "127.0.0.1"),
@@ -149,8 +149,9 @@ def test_an_address_that_does_not_exist(measure: Any) -> None:
 
 
 def test_the_owner_of_another_process(measure: Any) -> None:
-    code = "import socket,time\ns=socket.create_server(('127.0.0.1',0))\nprint(s.getsockname()[1],flush=True)\ntime.sleep(30)"
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    code = "import socket as s; a = s.create_server(('127.0.0.1', 0)); print(a.getsockname()[1], flush=True); input()"
+    argv = [sys.executable, "-c", code]
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout
         assert measure(LocalHost(), "tcp_port", port=int(child.stdout.readline()))["data"]["owner_pid"] == child.pid

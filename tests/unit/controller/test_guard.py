@@ -64,7 +64,7 @@ def test_all_reasons_are_given_at_once() -> None:
     assert rules({"ask": True}, hosts=9, hold={"path": "/h", "text": "x"}) == ["hold", "blast_radius", "ask"]
 
 
-@pytest.mark.parametrize("limit", ["", ",", ":", " ", "!db1", "&db1", ",:,", "!db1,!db2", "&a:!b"])
+@pytest.mark.parametrize("limit", ["", ",", ":", " ", "!db1", "&db1", ",:,", "!db1,!db2", "&a:!b", "~", "~["])
 def test_a_limit_that_names_no_host(limit: str) -> None:
     assert guard.positive_tokens(limit) == []
     assert guard.limit_refusal(limit)
@@ -72,11 +72,19 @@ def test_a_limit_that_names_no_host(limit: str) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "tokens"),
-    [("db1", ["db1"]), ("web:!web1", ["web"]), ("a,b", ["a", "b"]), ("web[0:3]", ["web"]), ("~db\\d", ["~db\\d"]), ("all", ["all"])],
+    [("db1", ["db1"]), ("web:!web1", ["web"]), ("a,b", ["a", "b"]), ("web[0:3]", ["web[0:3]"]), ("~db\\d", ["~db\\d"]), ("all", ["all"])],
 )
 def test_a_limit_that_names_hosts(limit: str, tokens: list[str]) -> None:
     assert guard.positive_tokens(limit) == tokens
     assert guard.limit_refusal(limit) is None
+
+
+def test_a_limit_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "hosts").write_text("db1\n")
+    assert guard.limit_refusal(f"@{tmp_path}/empty")
+    assert guard.limit_refusal(f"@{tmp_path}/hosts") is None
+    assert guard.limit_refusal(f"@{tmp_path}/absent") is None
 
 
 def test_a_remedy_is_found_in_the_pack_first(tmp_path: Path) -> None:

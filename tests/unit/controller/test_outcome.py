@@ -158,6 +158,8 @@ def test_the_gravest_wins(codes: list[int], expected: int) -> None:
         ({"msg": "ssh: connect: no route", "unreachable": True}, 4, "ansible.builtin.ping db1"),
         ({"msg": "unknown type", "error": {"kind": "BadInput"}}, 2, "correct it"),
         ({"msg": "Validation of arguments failed", "argument_errors": ["x"]}, 2, "correct it"),
+        ({"msg": "No start of json char found", "module_stderr": "viewer is not in the sudoers file."}, 4, "ansible_become"),
+        ({"msg": "Assertion failed", "assertion": "x == 1"}, 7, "see why"),
         ({"msg": "KeyError: 'x' (this is a bug)"}, 1, "report it"),
         ({}, 1, "report it"),
     ],
@@ -167,3 +169,37 @@ def test_a_run_without_an_outcome(result: dict, code: int, step: str) -> None:
     assert said["code"] == code
     assert step in said["next_step"]
     assert "\n" not in said["why"]
+
+
+@pytest.mark.parametrize(
+    ("undo", "says"),
+    [
+        ({"kind": "none", "reason": "a restart"}, "none (a restart)"),
+        ({"kind": "file", "path": "/etc/a b", "aside": "/var/lib/x"}, "cp --preserve=all /var/lib/x '/etc/a b'"),
+        ({"kind": "file", "path": "/etc/a", "aside": None}, "rm /etc/a"),
+        ({"kind": "unit", "mask": True, "name": "mongod.service"}, "systemctl mask mongod.service"),
+        ({"kind": "service_state", "name": "m.service"}, "none (a start is not undone; systemctl stop m.service stops it)"),
+        ({"kind": "ownership", "entries": [1, 2]}, "ownership: 2 prior values are in the record of this run"),
+    ],
+)
+def test_how_a_change_is_put_back(undo: dict, says: str) -> None:
+    assert outcome.undo_text(undo) == says
+
+
+def test_a_healthy_target_names_its_warnings() -> None:
+    said = outcome.conclude(facts(first=document("warning"), final=document("warning"), diagnosis=None))
+    assert line(said, "proof") == "1 of 2 checks ok; unit: mongod.service failed"
+
+
+def test_a_job_that_cures_nothing() -> None:
+    job = {"target": "db1/mongodb", "outcome": "done", "message": "kept", "changes": [], "undo": [], "next_step": ""}
+    said = outcome.conclude_job("R", job)
+    assert said["lines"][:2] == ["db1/mongodb DONE", "done       kept"]
+    assert said["summary"]["exit_code"] == 0
+    refused = {**job, "outcome": "refused", "message": "sick", "next_step": "recover it"}
+    said = outcome.conclude_job("R", refused)
+    assert line(said, "why") == "sick"
+    assert line(said, "next step") == "recover it"
+    changes = [{"object": "/b", "before": None, "after": "x"}]
+    said = outcome.conclude_job("R", {**job, "changes": changes, "undo": [{"kind": "none", "reason": "r"}]})
+    assert line(said, "undo") == "none (r)"

@@ -7,6 +7,8 @@ import re
 import typing as t
 from pathlib import Path
 
+from ansible.inventory.manager import split_host_pattern
+
 from .diagnosis import RISKS
 
 Json = dict[str, t.Any]
@@ -24,9 +26,22 @@ class Refusal(t.TypedDict):
 
 
 def positive_tokens(pattern: str) -> list[str]:
-    """The parts of a host pattern that name hosts: `web:!web1` has `web`, `!web1`, `,` and the empty text have none."""
-    parts = re.split(r"[,:\s]+", re.sub(r"\[[^\]]*\]", "", pattern))
-    return [part for part in parts if part and part[0] not in "!&"]
+    """The parts of a host pattern that name hosts: `web:!web1` has `web`; `!web1`, `,` and the empty text have none.
+
+    Split as Ansible does, which drops what it cannot read: `~[` becomes `~`, an expression that matches every host.
+    """
+    tokens = [token.strip() for token in split_host_pattern(pattern)]
+    return [token for token in tokens if token.strip("~,: ") and token[0] not in "!&" and not _is_empty_file(token)]
+
+
+def _is_empty_file(token: str) -> bool:
+    """Whether `@FILE` is a file without a host: Ansible takes every host for that, too."""
+    if not token.startswith("@"):
+        return False
+    try:
+        return not Path(token[1:]).expanduser().read_text(encoding="utf-8").strip()
+    except OSError:
+        return False  # Ansible says so itself
 
 
 def limit_refusal(limit: str | None) -> Refusal | None:

@@ -231,7 +231,8 @@ def _proof_line(summary: Json, facts: Json) -> str:
     if summary["outcome"] == "remedied":
         return f"{good} of {len(checks)} checks ok, stable for {facts['history'][-1]['stable_seconds']:.1f} s"
     if summary["outcome"] in ("healthy", "recovered"):
-        return f"{good} of {len(checks)} checks ok"
+        warnings = "".join(f"; {name}: {check['summary']}" for name, check in checks.items() if check["status"] == "warning")
+        return f"{good} of {len(checks)} checks ok{warnings}"
     return f"{good} of {len(checks)} checks ok, not healthy"
 
 
@@ -242,22 +243,30 @@ def _undo_line(summary: Json) -> str:
 
 
 def undo_text(undo: Json) -> str:
-    """How a person puts one change back, as a literal command where there is one."""
-    if undo.get("kind") == "none":
+    """How a person puts one change back, as a literal command where there is one (docs/design.md, "Changes know their inverse")."""
+    kind = undo.get("kind")
+    if kind == "none":
         return f"none ({undo['reason']})"
-    if undo.get("command"):
-        return shlex.join(undo["command"])
-    return f"{undo.get('kind')}: prior values are in the record of this run"
+    if kind == "file" and undo.get("aside"):
+        return shlex.join(["cp", "--preserve=all", str(undo["aside"]), str(undo["path"])])
+    if kind == "file":
+        return shlex.join(["rm", str(undo["path"])])
+    if kind == "unit" and undo.get("mask"):
+        return shlex.join(["systemctl", "mask", str(undo["name"])])
+    if kind == "service_state":
+        return f"none (a start is not undone; {shlex.join(['systemctl', 'stop', str(undo['name'])])} stops it)"
+    return f"{kind}: {len(undo.get('entries') or [])} prior values are in the record of this run"
 
 
 _ACCESS = (
     ("missing sudo password", "give the sudo password: -K, or ansible_become_password from a vault"),
+    ("a password is required", "give the sudo password: -K, or ansible_become_password from a vault"),
     ("incorrect sudo password", "give the right sudo password: -K, or ansible_become_password from a vault"),
-    ("sudo: a password is required", "give the sudo password: -K, or ansible_become_password from a vault"),
+    ("incorrect password attempt", "give the right sudo password: -K, or ansible_become_password from a vault"),
     ("not in the sudoers", "use a user who may use sudo, or set ansible_become: false to look only"),
     ("may not run sudo", "use a user who may use sudo, or set ansible_become: false to look only"),
-    ("no python", "install python3 on the target, or set ansible_python_interpreter"),
     ("python 3.8 or newer", "install a newer python3 on the target, or set ansible_python_interpreter"),
+    ("no python", "install python3 on the target, or set ansible_python_interpreter"),
     ("interpreter", "install python3 on the target, or set ansible_python_interpreter"),
 )
 
@@ -267,15 +276,24 @@ def of_problem(host: str, result: Json) -> Json:
 
     Args:
         host: The inventory name.
-        result: The failed task's answer; `msg`, and `error.kind` where a module of ours failed.
+        result: The failed task's answer: `msg`, what the target printed (`module_stderr`, ...), `error.kind` where a module
+            of ours failed, `unreachable`.
     """
     why = " ".join(str(result.get("msg") or "ended without an outcome").split())
+    printed = (str(result.get(key) or "") for key in ("msg", "module_stderr", "module_stdout", "stderr"))
+    said = " ".join(" ".join(printed).lower().split())
     for sign, step in _ACCESS:
-        if sign in why.lower():
-            return {"code": EXIT_CODES["unreachable"], "word": "unreachable", "why": why, "next_step": step}
+        if sign in said:
+            return _problem("unreachable", why, step)
     if result.get("unreachable"):
-        step = f"ansible -m ansible.builtin.ping {host}"
-        return {"code": EXIT_CODES["unreachable"], "word": "unreachable", "why": why, "next_step": step}
+        return _problem("unreachable", why, f"ansible -m ansible.builtin.ping {host}")
     if (result.get("error") or {}).get("kind") == "BadInput" or "argument_errors" in result:
-        return {"code": 2, "word": "wrong input", "why": why, "next_step": "correct it; nothing was done"}
-    return {"code": 1, "word": "internal error", "why": why, "next_step": "report it with the output of -vvv"}
+        return _problem("wrong input", why, "correct it; nothing was done")
+    if "assertion" in result:  # a playbook's own condition
+        return _problem("refused", why, "see why")
+    return _problem("internal error", why, "report it with the output of -vvv")
+
+
+def _problem(word: str, why: str, step: str) -> Json:
+    code = {"wrong input": 2, "internal error": 1, **EXIT_CODES}[word]
+    return {"code": code, "word": word, "why": why, "next_step": step}
