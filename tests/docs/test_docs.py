@@ -14,9 +14,9 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.ops.runbook.plugins.plugin_utils import diagnosis, outcome
-from runbook_cli.main import cli
-
 from tests.support import lab
+
+from runbook_cli.main import cli
 
 COLLECTION = lab.ROOT / "collections" / "ops_runbook"
 MODULES = sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("[a-z]*.py"))
@@ -31,7 +31,11 @@ def constants(module: str) -> dict[str, str]:
     tree = ast.parse((COLLECTION / "plugins/modules" / f"{module}.py").read_text())
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Constant):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and isinstance(node.value, ast.Constant)
+        ):
             found[node.targets[0].id] = str(node.value.value)
     return found
 
@@ -61,7 +65,9 @@ def test_module_examples_are_tasks_that_the_module_accepts(module: str) -> None:
             continue
         seen += 1
         assert task["name"][0].isupper()
-        outcome_ = ArgumentSpecValidator(specs.ARGUMENT_SPEC, **specs.RULES).validate(_without_templates(arguments, specs.ARGUMENT_SPEC))
+        outcome_ = ArgumentSpecValidator(specs.ARGUMENT_SPEC, **specs.RULES).validate(
+            _without_templates(arguments, specs.ARGUMENT_SPEC)
+        )
         assert outcome_.error_messages == [], task["name"]
     assert seen, "no example calls the module"
 
@@ -90,12 +96,18 @@ def test_role_variables_are_described_and_nothing_else_is(role: Path) -> None:
     assert entry_points == set(specs)
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if (role / "vars/main.yml").is_file()], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "role", [role for role in ROLES if (role / "vars/main.yml").is_file()], ids=lambda path: path.name
+)
 def test_pack_causes_are_valid_their_remedies_exist_and_are_documented(role: Path) -> None:
     data = yaml.safe_load((role / "vars/main.yml").read_text())
     checks, causes = data[f"{role.name}_checks"], data[f"{role.name}_causes"]
     assert diagnosis.validate(causes, checks) == []
-    remedies = {path.stem for folder in (role, COLLECTION / "roles/remediate") for path in (folder / "tasks/remedies").glob("*.yml")}
+    remedies = {
+        path.stem
+        for folder in (role, COLLECTION / "roles/remediate")
+        for path in (folder / "tasks/remedies").glob("*.yml")
+    }
     text = (role / "README.md").read_text()
     for cause in causes:
         assert cause["remedy"] in {*remedies, "report_only", "escalate"}, cause["cause"]
@@ -124,7 +136,9 @@ def _commands(command: click.Command, path: str) -> t.Iterator[tuple[str, click.
         yield from _commands(sub, f"{path} {name}")
 
 
-@pytest.mark.parametrize(("path", "command"), list(_commands(cli, "runbook")), ids=lambda value: str(value) if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("path", "command"), list(_commands(cli, "runbook")), ids=lambda value: str(value) if isinstance(value, str) else ""
+)
 def test_every_command_and_option_is_in_the_cli_page(path: str, command: click.Command) -> None:
     page = read("docs/cli.md")
     assert command.help, f"{path} has no help"
@@ -133,7 +147,9 @@ def test_every_command_and_option_is_in_the_cli_page(path: str, command: click.C
         if isinstance(parameter, click.Option) and not parameter.hidden:
             longest = max(parameter.opts, key=len)
             assert parameter.help, f"{path} {longest} has no help"
-            assert longest in ("--help", "--version") or f"`{longest}" in page, f"{path} {longest} is not in docs/cli.md"
+            assert longest in ("--help", "--version") or f"`{longest}" in page, (
+                f"{path} {longest} is not in docs/cli.md"
+            )
 
 
 @pytest.mark.parametrize("name", outcome.EXIT_CODES)
@@ -161,7 +177,9 @@ def test_every_direct_dependency_has_its_reason() -> None:
 
 
 def test_links_in_the_pages_lead_somewhere() -> None:
-    pages = [path for path in lab.ROOT.rglob("*.md") if not {".venv", ".venv-core221", "node_modules"} & set(path.parts)]
+    pages = [
+        path for path in lab.ROOT.rglob("*.md") if not {".venv", ".venv-core221", "node_modules"} & set(path.parts)
+    ]
     broken = []
     for page in pages:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
@@ -175,7 +193,12 @@ def test_every_source_file_says_its_licence() -> None:
     missing = []
     for name in done.stdout.splitlines():
         path = lab.ROOT / name
-        if path.suffix not in {".py", ".sh", ".yml", ".toml"} or path.is_symlink() or not path.is_file() or path.stat().st_size == 0:
+        if (
+            path.suffix not in {".py", ".sh", ".yml", ".toml"}
+            or path.is_symlink()
+            or not path.is_file()
+            or path.stat().st_size == 0
+        ):
             continue
         if "fixtures" in path.parts or "fragments" in path.parts:
             continue
@@ -189,7 +212,13 @@ def readme_commands() -> list[str]:
     """The shell commands of the README, except the two that run this very test or take the lab down."""
     blocks = re.findall(r"^```sh\n(.*?)^```", read("README.md"), re.M | re.S)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith("#") and line.split()[:2] not in (["make", "test"], ["make", "demo"], ["apt-get", "install"])]
+    return [
+        line
+        for line in lines
+        if line
+        and not line.startswith("#")
+        and line.split()[:2] not in (["make", "test"], ["make", "demo"], ["apt-get", "install"])
+    ]
 
 
 def test_the_readme_has_commands_and_the_two_of_them() -> None:
@@ -200,5 +229,7 @@ def test_the_readme_has_commands_and_the_two_of_them() -> None:
 
 @pytest.mark.parametrize("line", readme_commands())
 def test_the_commands_of_the_readme_work(line: str, tmp_path: Path) -> None:
-    done = lab.run(["bash", "-c", line], timeout=300, env={"OPS_RUNBOOK_RECORDS": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)})
+    done = lab.run(
+        ["bash", "-c", line], timeout=300, env={"OPS_RUNBOOK_RECORDS": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    )
     assert done.code == 0, f"{line}\n{done.text[-3000:]}"

@@ -7,7 +7,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-
 from tests.support import lab, table
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.ops.runbook.plugins.plugin_utils.outcome import EXIT_CODES
-
 from tests.support import lab, table
 
 FOLDER = lab.ROOT / "lab" / "faults"
@@ -62,7 +61,9 @@ def _run(service: str, expected: dict[str, t.Any], fault: dict[str, t.Any], reco
     assert set(fault["red"]) <= set(summary["failing"]), f"not red: {set(fault['red']) - set(summary['failing'])}"
     if expected["outcome"] in ACTS:
         assert predicted["outcome"] == "predicted"
-        assert [change["object"] for change in predicted["changes"]] == [change["object"] for change in summary["changes"]]
+        assert [change["object"] for change in predicted["changes"]] == [
+            change["object"] for change in summary["changes"]
+        ]
         assert summary["changes"], "a cure changes something"
         assert Path(summary["evidence"]).is_dir()
     else:

@@ -7,7 +7,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.ops.runbook.plugins.plugin_utils import record
 from tests.support import lab
 
@@ -97,7 +96,9 @@ def test_a_host_without_python(edges: Path) -> None:
 @pytest.mark.parametrize(("password", "says"), [("", "Missing sudo password"), ("wrong", "Incorrect sudo password")])
 def test_a_missing_or_wrong_sudo_password(password: str, says: str, hosts: Path) -> None:
     before = lab.on("db2", SNAPSHOT).stdout
-    done, document = lab.runbook("run", "recover_mongodb", "-e", f"ansible_become_password={password}", records=hosts, host="db2")
+    done, document = lab.runbook(
+        "run", "recover_mongodb", "-e", f"ansible_become_password={password}", records=hosts, host="db2"
+    )
     assert done.code == 4, done.text
     assert says.lower() in str(document).lower()
     assert "-K" in str(document)
@@ -108,7 +109,10 @@ def test_a_missing_or_wrong_sudo_password(password: str, says: str, hosts: Path)
 def test_an_empty_limit_touches_nothing(limit: str, hosts: Path) -> None:
     before = lab.on("db1", SNAPSHOT).stdout
     lines = record.verify(hosts)[0]
-    for done in (play("--limit", limit, records=hosts), lab.runbook("run", "recover_mongodb", records=hosts, host=limit)[0]):
+    for done in (
+        play("--limit", limit, records=hosts),
+        lab.runbook("run", "recover_mongodb", records=hosts, host=limit)[0],
+    ):
         assert done.code == 7, done.text
         assert "names no host" in done.text or "no host" in done.text
         assert "Traceback" not in done.text
@@ -124,7 +128,9 @@ BAD_DATA: list[tuple[str, dict[str, t.Any], str]] = [
 
 
 @pytest.mark.parametrize(("what", "variables", "says"), BAD_DATA, ids=[row[0] for row in BAD_DATA])
-def test_bad_data_is_one_line_and_touches_nothing(what: str, variables: dict, says: str, hosts: Path, tmp_path: Path) -> None:
+def test_bad_data_is_one_line_and_touches_nothing(
+    what: str, variables: dict, says: str, hosts: Path, tmp_path: Path
+) -> None:
     import json
 
     (tmp_path / "bad.json").write_text(json.dumps(variables))

@@ -63,7 +63,9 @@ def by_sanity(code: int, log: Path) -> tuple[int, int]:
     return max(0, ran - failed), max(failed, int(code != 0))
 
 
-def pytest_step(name: str, artifacts: Path, arguments: list[str], python: str = ".venv/bin/python", **more: t.Any) -> Step:
+def pytest_step(
+    name: str, artifacts: Path, arguments: list[str], python: str = ".venv/bin/python", **more: t.Any
+) -> Step:
     """A pytest run that is counted by its JUnit file."""
     report = artifacts / f"{name.replace(' ', '-')}.xml"
     report.unlink(missing_ok=True)
@@ -86,9 +88,15 @@ def unit(_root: Path, artifacts: Path) -> list[Step]:
     cover = [f"--cov={COLLECTION}/plugins/{part}" for part in ("module_utils", "plugin_utils")]
     return [
         pytest_step(
-            "unit", artifacts, ["tests/unit", *cover, "--cov=src/runbook_cli", "--cov-branch", "--cov-report=term:skip-covered"]
+            "unit",
+            artifacts,
+            ["tests/unit", *cover, "--cov=src/runbook_cli", "--cov-branch", "--cov-report=term:skip-covered"],
         ),
-        Step("branch coverage at least 90 %", [".venv/bin/coverage", "report", "--fail-under=90", "--format=total"], by_exit_code),
+        Step(
+            "branch coverage at least 90 %",
+            [".venv/bin/coverage", "report", "--fail-under=90", "--format=total"],
+            by_exit_code,
+        ),
     ]
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.support import lab
 
 SCENARIOS = sorted(path.parent.name for path in (lab.ROOT / "molecule").glob("*/converge.yml"))
@@ -20,4 +19,6 @@ def test_scenario(scenario: str) -> None:
     done = lab.run([lab.command("molecule"), "test", "--scenario-name", scenario], timeout=600)
     assert done.code == 0, done.text[-6000:]
     for step in ("check", "converge", "idempotence", "verify"):
-        assert f"{scenario} > {step}: Executed: Successful" in done.text or f"> {step}" in done.text, f"{step} did not run"
+        assert f"{scenario} > {step}: Executed: Successful" in done.text or f"> {step}" in done.text, (
+            f"{step} did not run"
+        )

@@ -41,7 +41,14 @@ def run(argv: list[str], timeout: float = 300, env: dict[str, str] | None = None
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **(env or {})}
     environment.pop("OPS_RUNBOOK_RUN_ID", None)
     done = subprocess.run(
-        argv, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False
+        argv,
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -68,7 +75,7 @@ def data(host: str) -> Json:
     """Count and SHA-256 of all seeded documents, and acknowledged writes that are missing, by pymongo."""
     said = on(host, "/opt/SimpleRS/simplers checksum")
     assert said.code == 0, said.text
-    return t.cast(Json, json.loads(said.stdout))
+    return t.cast("Json", json.loads(said.stdout))
 
 
 def runbook(*arguments: str, records: Path, host: str | None = "db1", timeout: float = 300) -> tuple[Ran, Json]:

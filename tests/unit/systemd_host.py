@@ -35,8 +35,13 @@ class SystemdHost:
     `commands` are other programs by name.
     """
 
-    def __init__(self, first: Case, moves: dict[str, t.Any] | None = None, commands: dict[str, t.Any] | None = None,
-                 links: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        first: Case,
+        moves: dict[str, t.Any] | None = None,
+        commands: dict[str, t.Any] | None = None,
+        links: dict[str, str] | None = None,
+    ) -> None:
         self.states: list[Case] = [first]
         self.moves, self.commands, self.links = moves or {}, commands or {}, links or {}
         self.calls: list[list[str]] = []

@@ -74,8 +74,11 @@ def folder(etc: Path) -> Path:
 
 
 def tree(top: Path) -> dict[str, Any]:
-    return {str(path): (path.lstat().st_ino, path.lstat().st_mtime_ns, stat.S_IMODE(path.lstat().st_mode))
-            for path in [top, *top.rglob("*")] if path.exists()}
+    return {
+        str(path): (path.lstat().st_ino, path.lstat().st_mtime_ns, stat.S_IMODE(path.lstat().st_mode))
+        for path in [top, *top.rglob("*")]
+        if path.exists()
+    }
 
 
 # ---- capture
@@ -91,20 +94,33 @@ def test_capture_keeps_files_with_owner_mode_and_checksum(etc: Path) -> None:
     extra = (etc / "extra.conf").read_bytes()
     me = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     assert manifest["files"][1] == {
-        "path": str(etc / "extra.conf"), "sha256": hashlib.sha256(extra).hexdigest(), "mode": "0640", "owner": me,
-        "group": manifest["files"][1]["group"], "copy": hashlib.sha256(extra).hexdigest(), "present": True}
+        "path": str(etc / "extra.conf"),
+        "sha256": hashlib.sha256(extra).hexdigest(),
+        "mode": "0640",
+        "owner": me,
+        "group": manifest["files"][1]["group"],
+        "copy": hashlib.sha256(extra).hexdigest(),
+        "present": True,
+    }
     assert (folder(etc) / manifest["files"][1]["copy"]).read_bytes() == extra
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder(etc).iterdir()} == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder(etc), folder(etc).parent, etc.parent / "state")} == {
-        0o700}
+        0o700
+    }
     assert result["changed"] is True
     assert [one["path"] for one in result["files"]] == [str(etc / "mongod.conf"), str(etc / "extra.conf")]
     assert result["files"][0]["drifted"] is False
     assert result["changes"][0]["object"] == f"baseline of mongodb: {etc / 'mongod.conf'}"
     assert result["changes"][0]["before"] is None
-    assert result["undo"] == {"kind": "file", "path": str(folder(etc) / "manifest.json"), "aside": None, "uid": None,
-                              "gid": None, "mode": None,
-                              "sha256": files.sha256_of(str(folder(etc) / "manifest.json"))}
+    assert result["undo"] == {
+        "kind": "file",
+        "path": str(folder(etc) / "manifest.json"),
+        "aside": None,
+        "uid": None,
+        "gid": None,
+        "mode": None,
+        "sha256": files.sha256_of(str(folder(etc) / "manifest.json")),
+    }
 
 
 def test_capturing_the_same_again_changes_nothing(etc: Path) -> None:
@@ -289,10 +305,12 @@ def test_verify_names_each_drift_and_changes_nothing(etc: Path) -> None:
     assert (result["changed"], result["undo"]) == (False, NOTHING)
     assert [one["drifted"] for one in result["files"]] == [True, True]
     assert result["files"][0]["drift"] == [
-        {"field": "sha256", "before": result["files"][0]["sha256"], "after": hashlib.sha256(b"bad").hexdigest()}]
+        {"field": "sha256", "before": result["files"][0]["sha256"], "after": hashlib.sha256(b"bad").hexdigest()}
+    ]
     assert result["files"][1]["drift"] == [{"field": "mode", "before": "0644", "after": "0600"}]
     assert result["message"] == (
-        f"differs from the baseline: {etc / 'mongod.conf'} (sha256); {etc / 'extra.conf'} (mode)")
+        f"differs from the baseline: {etc / 'mongod.conf'} (sha256); {etc / 'extra.conf'} (mode)"
+    )
     (etc / "mongod.conf").unlink()
     assert run("verified")["files"][0]["drift"] == [{"field": "present", "before": True, "after": False}]
 
@@ -318,10 +336,19 @@ def test_a_damaged_copy_is_seen_never_used_and_healed_by_the_next_capture(etc: P
     assert run("verified")["files"][0]["drifted"] is False
 
 
-@pytest.mark.parametrize("text", [
-    "", "{", "[]", '{"schema": "ops.runbook/baseline/2", "files": []}', '{"schema": "ops.runbook/baseline/1"}',
-    '{"schema": "ops.runbook/baseline/1", "files": [{"path": "/x"}]}', b"\xff",
-    STRAYING])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"schema": "ops.runbook/baseline/2", "files": []}',
+        '{"schema": "ops.runbook/baseline/1"}',
+        '{"schema": "ops.runbook/baseline/1", "files": [{"path": "/x"}]}',
+        b"\xff",
+        STRAYING,
+    ],
+)
 def test_a_damaged_manifest_is_an_error_not_a_baseline(etc: Path, text: str | bytes) -> None:
     capture(etc)
     (folder(etc) / "manifest.json").write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -366,8 +393,14 @@ def test_restore_puts_the_good_file_back_and_keeps_the_bad_one(etc: Path) -> Non
     assert result["changes"][0]["object"] == str(path)
     assert (result["changes"][0]["before"]["mode"], result["changes"][0]["after"]["mode"]) == ("0600", "0644")
     assert result["undo"] == {
-        "kind": "file", "path": str(path), "aside": result["aside"], "mode": "0600", "uid": os.geteuid(),
-        "gid": path.stat().st_gid, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        "kind": "file",
+        "path": str(path),
+        "aside": result["aside"],
+        "mode": "0600",
+        "uid": os.geteuid(),
+        "gid": path.stat().st_gid,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
     assert "-  dbPath: /var/lost/mongodb\n+  dbPath: /var/lib/mongodb\n" in result["diff"]["prepared"]
     assert "hunter" not in json.dumps(result)
     assert result["captured_at"] is not None

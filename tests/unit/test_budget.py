@@ -102,11 +102,24 @@ def test_after_a_boot_the_wall_clock_counts(folder: pathlib.Path) -> None:
         budget.check_budget(NAME, 1, 800)
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"{", b"[]", b"{}", b'{"starts": {}}', b'{"starts": [1]}', b'{"starts": [{}]}', b"[" * 90000, b"\xff",
-    b'{"starts": [{"at": 1, "boot_id": "b"}]}', b'{"starts": [{"at": "1", "boot_id": "b", "uptime": 1}]}',
-    b'{"starts": [{"at": NaN, "boot_id": "b", "uptime": 1}]}', b'{"starts": [{"at": 1, "boot_id": 1, "uptime": 1}]}',
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"starts": {}}',
+        b'{"starts": [1]}',
+        b'{"starts": [{}]}',
+        b"[" * 90000,
+        b"\xff",
+        b'{"starts": [{"at": 1, "boot_id": "b"}]}',
+        b'{"starts": [{"at": "1", "boot_id": "b", "uptime": 1}]}',
+        b'{"starts": [{"at": NaN, "boot_id": "b", "uptime": 1}]}',
+        b'{"starts": [{"at": 1, "boot_id": 1, "uptime": 1}]}',
+    ],
+)
 @pytest.mark.parametrize("act", [budget.check_budget, budget.spend])
 def test_a_damaged_file_is_refused_and_left_alone(folder: pathlib.Path, content: bytes, act: t.Any) -> None:
     folder.mkdir(mode=0o700)
@@ -132,10 +145,12 @@ def test_a_count_that_cannot_be_written_is_an_error(folder: pathlib.Path) -> Non
 
 
 def test_eight_processes_cannot_take_more_than_three(folder: pathlib.Path) -> None:
-    code = ("import sys; from ansible_collections.ops.runbook.plugins.module_utils import budget\n"
-            "from ansible_collections.ops.runbook.plugins.module_utils.errors import Refused\n"
-            "budget.DIRECTORY = sys.argv[1]\n"
-            "try:\n    budget.spend(sys.argv[2], 3, 600); print('taken')\nexcept Refused: print('refused')")
+    code = (
+        "import sys; from ansible_collections.ops.runbook.plugins.module_utils import budget\n"
+        "from ansible_collections.ops.runbook.plugins.module_utils.errors import Refused\n"
+        "budget.DIRECTORY = sys.argv[1]\n"
+        "try:\n    budget.spend(sys.argv[2], 3, 600); print('taken')\nexcept Refused: print('refused')"
+    )
     env = {**os.environ, "PYTHONPATH": str(UTILS)}
     argv = [sys.executable, "-c", code, str(folder), NAME]
     racers = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env) for _ in range(8)]

@@ -70,17 +70,30 @@ def look(host: LocalHost | None = None, **others: Any) -> tuple[dict[str, str], 
     given = params(**others)
     answer = evidence.collect(host or Host(**SYSTEMD), evidence.plan(given), given["limit"])
     assert answer["changed"] is False
-    return ({one["name"]: one["text"] for one in answer["documents"]},
-            {one["name"]: one["reason"] for one in answer["omitted"]}, answer)
+    return (
+        {one["name"]: one["text"] for one in answer["documents"]},
+        {one["name"]: one["reason"] for one in answer["omitted"]},
+        answer,
+    )
 
 
 def test_a_whole_collection(tmp_path: Path) -> None:
     (tmp_path / "mongod.log").write_text("one\ntwo\n")
-    texts, reasons, answer = look(unit="mongod", logs=[str(tmp_path / "mongod.log")], paths=[str(tmp_path)],
-                                  commands=[[sys.executable, "-c", "print('version 7')"]])
+    texts, reasons, answer = look(
+        unit="mongod",
+        logs=[str(tmp_path / "mongod.log")],
+        paths=[str(tmp_path)],
+        commands=[[sys.executable, "-c", "print('version 7')"]],
+    )
     log = "log-" + str(tmp_path / "mongod.log").strip("/").replace("/", "_") + ".txt"
-    assert set(texts) == {*ALWAYS, "unit-status.txt", "unit-properties.txt", "unit-journal.txt", log,
-                          "command-python.txt"}
+    assert set(texts) == {
+        *ALWAYS,
+        "unit-status.txt",
+        "unit-properties.txt",
+        "unit-journal.txt",
+        log,
+        "command-python.txt",
+    }
     assert reasons == {}
     assert texts[log] == "one\ntwo\n"
     assert texts["command-python.txt"].endswith("version 7\n")
@@ -118,8 +131,17 @@ def test_environments_never_come_along() -> None:
     assert asked[-2:] == ["--", "evidence-sample"]
 
 
-@pytest.mark.parametrize("argv", [["env"], ["/usr/bin/printenv", "X"], ["cat", "/proc/1/environ"], ["sudo", "env"],
-                                  ["systemctl", "show-environment"], []])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["env"],
+        ["/usr/bin/printenv", "X"],
+        ["cat", "/proc/1/environ"],
+        ["sudo", "env"],
+        ["systemctl", "show-environment"],
+        [],
+    ],
+)
 def test_commands_that_show_environments_are_not_run(argv: list[str]) -> None:
     host = Host(**SYSTEMD)
     texts, reasons, _answer = look(host, commands=[argv])
@@ -157,8 +179,9 @@ def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
     script = "print('api_key: hunter2')"
     journal = Completed(0, "app[1]: token=hunter2\n", "")
     host = Host(**{**SYSTEMD, "journalctl": journal})
-    texts, _reasons, _answer = look(host, unit="app", logs=[str(tmp_path / "*.log")],
-                                    commands=[["python3", "-c", script]])
+    texts, _reasons, _answer = look(
+        host, unit="app", logs=[str(tmp_path / "*.log")], commands=[["python3", "-c", script]]
+    )
     assert "hunter2" not in json.dumps(texts).replace(json.dumps(script)[1:-1], "")
     assert "mongodb://bob:***@db1/x" in json.dumps(texts)
 
@@ -205,8 +228,12 @@ def test_what_is_no_log_is_never_read(tmp_path: Path) -> None:
     assert said[0] == f"{tmp_path}/app.env is not a log"
     assert said[1] == said[2] == "/etc/shadow is not a log"
     assert said[3] == "/etc/hostname is not a log"
-    assert said[5:9] == [f"{tmp_path}/pipe.log is a fifo", f"{tmp_path}/sock.log is a socket",
-                         "No such file or directory", f"{tmp_path} is a directory"]
+    assert said[5:9] == [
+        f"{tmp_path}/pipe.log is a fifo",
+        f"{tmp_path}/sock.log is a socket",
+        "No such file or directory",
+        f"{tmp_path} is a directory",
+    ]
     assert said[9] == "/proc/1/environ is not a log"
     assert len(said) == 11
 
@@ -234,9 +261,12 @@ def test_tools_that_are_missing_are_named_and_the_rest_goes_on() -> None:
     missing = dict.fromkeys(("systemctl", "journalctl", "dmesg", "df", "ss"))
     texts, reasons, _answer = look(Host(**missing), unit="mongod")
     assert reasons == {
-        "kernel.txt": "journalctl is not installed", "disk.txt": "df is not installed",
-        "unit-status.txt": "systemctl is not installed", "unit-properties.txt": "systemctl is not installed",
-        "unit-journal.txt": "journalctl is not installed"}
+        "kernel.txt": "journalctl is not installed",
+        "disk.txt": "df is not installed",
+        "unit-status.txt": "systemctl is not installed",
+        "unit-properties.txt": "systemctl is not installed",
+        "unit-journal.txt": "journalctl is not installed",
+    }
     assert "/proc/net/tcp" in texts["sockets.txt"]
     texts, _reasons, _answer = look(Host(**SYSTEMD, **{"df_-il": None}))
     assert "$ df -il\n(df is not installed)" in texts["disk.txt"]
@@ -245,7 +275,8 @@ def test_tools_that_are_missing_are_named_and_the_rest_goes_on() -> None:
 def test_a_unit_that_is_not_there() -> None:
     gone = Completed(4, "", "Unit nosuch.service could not be found.\n")
     assert look(Host(**{**SYSTEMD, "systemctl_status": gone}), unit="nosuch")[1]["unit-status.txt"] == (
-        "Unit nosuch.service could not be found.")
+        "Unit nosuch.service could not be found."
+    )
     silent = Host(**SYSTEMD)
     assert look(silent, commands=[["false"]])[1]["command-false.txt"] == "exit code 1, no output"
 
@@ -285,9 +316,15 @@ def test_items_are_looked_at_concurrently() -> None:
     assert time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("error,reason", [
-    (PermissionError(13, "Permission denied"), "Permission denied"), (OSError("odd"), "OSError"),
-    (CannotLook("no", "here", "Do."), "here: no. Do."), (ValueError("x"), "ValueError: x (this is a bug)")])
+@pytest.mark.parametrize(
+    "error,reason",
+    [
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (OSError("odd"), "OSError"),
+        (CannotLook("no", "here", "Do."), "here: no. Do."),
+        (ValueError("x"), "ValueError: x (this is a bug)"),
+    ],
+)
 def test_no_error_of_one_item_takes_the_others_along(error: Exception, reason: str) -> None:
     def fail(host: object) -> str:
         raise error
@@ -313,10 +350,20 @@ def test_kernel_files_that_are_missing_and_processes_that_end(monkeypatch: pytes
 
 
 def test_names_are_harmless_and_unique() -> None:
-    items = evidence.plan(params(logs=["/var/log/a b/../c.log", "/var/log/a.log", "/var/log/a.log"],
-                                 commands=[["/usr/bin/mongod", "--version"], ["mongod", 1], []]))
-    assert set(items) - ALWAYS == {"log-var_log_a_b_.._c.log.txt", "log-var_log_a.log.txt", "log-var_log_a.log-2.txt",
-                                   "command-mongod.txt", "command-mongod-2.txt", "command-none.txt"}
+    items = evidence.plan(
+        params(
+            logs=["/var/log/a b/../c.log", "/var/log/a.log", "/var/log/a.log"],
+            commands=[["/usr/bin/mongod", "--version"], ["mongod", 1], []],
+        )
+    )
+    assert set(items) - ALWAYS == {
+        "log-var_log_a_b_.._c.log.txt",
+        "log-var_log_a.log.txt",
+        "log-var_log_a.log-2.txt",
+        "command-mongod.txt",
+        "command-mongod-2.txt",
+        "command-none.txt",
+    }
 
 
 @pytest.mark.parametrize("option,value", [("limit", 100), ("lines", 0)])
@@ -415,8 +462,11 @@ def test_the_folder_is_the_one_asked_for_else_that_of_run_and_host(
 
 
 def test_documents_are_kept_private_with_a_manifest(tmp_path: Path) -> None:
-    answer = {"documents": [{"name": "a.txt", "text": "é\n", "truncated": True}], "collected_at": "t",
-              "omitted": [{"name": "b.txt", "reason": "r"}]}
+    answer = {
+        "documents": [{"name": "a.txt", "text": "é\n", "truncated": True}],
+        "collected_at": "t",
+        "omitted": [{"name": "b.txt", "reason": "r"}],
+    }
     about = {"service": "mongodb", "host": "db1", "run": "run7"}
     kept = action.keep(tmp_path, about, answer)
     data = "é\n".encode()
@@ -424,8 +474,13 @@ def test_documents_are_kept_private_with_a_manifest(tmp_path: Path) -> None:
     assert kept["files"] == [{"name": "a.txt", "bytes": 3, "sha256": digest, "truncated": True}]
     assert (tmp_path / "a.txt").read_bytes() == data
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest == {"schema": "ops.runbook/evidence/1", **about, "collected_at": "t", "files": kept["files"],
-                        "omitted": answer["omitted"]}
+    assert manifest == {
+        "schema": "ops.runbook/evidence/1",
+        **about,
+        "collected_at": "t",
+        "files": kept["files"],
+        "omitted": answer["omitted"],
+    }
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
     assert kept["message"] == f"1 files, 3 bytes, in {tmp_path}; omitted: b.txt"
     assert action.unused(tmp_path) == tmp_path.with_name(tmp_path.name + "-2")
@@ -450,8 +505,11 @@ def test_a_target_that_lies_cannot_name_other_files(records: Path, monkeypatch: 
     names = ["../../evil.txt", "/etc/cron.d/evil", "manifest.json", "evil.txt", "system.txt"]
 
     def call(*args: object) -> dict[str, Any]:
-        return {"documents": [{"name": name, "text": "x", "truncated": False} for name in names], "omitted": [],
-                "collected_at": "t"}
+        return {
+            "documents": [{"name": name, "text": "x", "truncated": False} for name in names],
+            "omitted": [],
+            "collected_at": "t",
+        }
 
     result = performed(monkeypatch, call)
     assert [file["name"] for file in result["files"]] == ["system.txt"]

@@ -136,8 +136,14 @@ def test_labels_and_acl_are_kept_and_what_vouches_for_content_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A filesystem with SELinux is not everywhere, so its calls are recorded instead."""
-    had = {"security.selinux": b"l", "system.posix_acl_access": b"a", "user.x": b"u", "security.capability": b"c",
-           "security.ima": b"i", "trusted.overlay.opaque": b"y"}
+    had = {
+        "security.selinux": b"l",
+        "system.posix_acl_access": b"a",
+        "user.x": b"u",
+        "security.capability": b"c",
+        "security.ima": b"i",
+        "trusted.overlay.opaque": b"y",
+    }
     given: dict[str, bytes] = {}
     monkeypatch.setattr(os, "listxattr", lambda _file: list(had))
     monkeypatch.setattr(os, "getxattr", lambda _file, name: had[name])
@@ -398,12 +404,15 @@ def test_directory_made_by_somebody_else_meanwhile(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "a").is_dir()
 
 
-@pytest.mark.parametrize("make,what", [
-    (lambda path: path.symlink_to("."), "it is a symbolic link"),
-    (lambda path: path.write_text(""), "it is no directory"),
-    (lambda path: (path.mkdir(), path.chmod(0o770)), "others may write into it (mode 0770)"),
-    (lambda path: (path.mkdir(), path.chmod(0o1777)), "others may write into it (mode 1777)"),
-])
+@pytest.mark.parametrize(
+    "make,what",
+    [
+        (lambda path: path.symlink_to("."), "it is a symbolic link"),
+        (lambda path: path.write_text(""), "it is no directory"),
+        (lambda path: (path.mkdir(), path.chmod(0o770)), "others may write into it (mode 0770)"),
+        (lambda path: (path.mkdir(), path.chmod(0o1777)), "others may write into it (mode 1777)"),
+    ],
+)
 def test_directory_that_cannot_be_trusted(tmp_path: Path, make: Callable[[Path], None], what: str) -> None:
     make(tmp_path / "a")
     with pytest.raises(Refused) as caught:
@@ -516,5 +525,7 @@ def test_accounts() -> None:
 def test_errors_without_a_known_remedy_still_say_what() -> None:
     assert str(os_error(OSError(errno.ENOTDIR, "x"), "/a/b")) == "/a/b: Not a directory"
     assert str(os_error(OSError("odd"), "/a/b")) == "/a/b: odd"
-    assert "df -h /a" in os_error(OSError(errno.EDQUOT, "x"), "/a/b").hint or "quota" in os_error(
-        OSError(errno.EDQUOT, "x"), "/a/b").hint
+    assert (
+        "df -h /a" in os_error(OSError(errno.EDQUOT, "x"), "/a/b").hint
+        or "quota" in os_error(OSError(errno.EDQUOT, "x"), "/a/b").hint
+    )

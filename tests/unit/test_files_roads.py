@@ -37,9 +37,7 @@ def place() -> Iterator[Path]:
         STATE.rmdir()
 
 
-def play(
-    place: Path, module: str, options: dict[str, Any], *arguments: str, pipelining: bool = True
-) -> dict[str, Any]:
+def play(place: Path, module: str, options: dict[str, Any], *arguments: str, pipelining: bool = True) -> dict[str, Any]:
     """What a task with one of our modules returned, and what was printed as `said`."""
     options = {**options, "run_id": place.name} if module != "evidence_collect" else options
     body = {"hosts": "localhost", "gather_facts": False, "tasks": [

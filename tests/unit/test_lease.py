@@ -57,10 +57,17 @@ class TestAcquire:
     def test_a_free_lease_is_taken(self, folder: pathlib.Path) -> None:
         found = call("acquired")
         assert found["changed"] is True
-        assert found["changes"] == [{"object": "lease db1_mongodb", "before": None,
-                                     "after": {"run_id": "run-1", "holder": "holder of run-1"}}]
-        assert found["lease"] == {"name": "db1_mongodb", "run_id": "run-1", "holder": "holder of run-1",
-                                  "expires_in": 600.0, "mine": True, "held": True}
+        assert found["changes"] == [
+            {"object": "lease db1_mongodb", "before": None, "after": {"run_id": "run-1", "holder": "holder of run-1"}}
+        ]
+        assert found["lease"] == {
+            "name": "db1_mongodb",
+            "run_id": "run-1",
+            "holder": "holder of run-1",
+            "expires_in": 600.0,
+            "mine": True,
+            "held": True,
+        }
         assert set(stored(folder)) == {"name", "run_id", "holder", "boot_id", "expires", "taken_at"}
         assert folder.stat().st_mode & 0o777 == 0o700
         assert (folder / "db1_mongodb.json").stat().st_mode & 0o777 == 0o600
@@ -135,8 +142,14 @@ class TestRelease:
         found = call("released")
         assert found["changed"] is True
         assert found["changes"][0]["after"] is None
-        assert found["lease"] == {"name": "db1_mongodb", "run_id": None, "holder": None, "expires_in": None,
-                                  "mine": False, "held": False}
+        assert found["lease"] == {
+            "name": "db1_mongodb",
+            "run_id": None,
+            "holder": None,
+            "expires_in": None,
+            "mine": False,
+            "held": False,
+        }
         assert not (folder / "db1_mongodb.json").exists()
 
     def test_another_run_s_is_left_alone(self) -> None:
@@ -172,8 +185,9 @@ class TestInput:
     def test_names_that_cannot_be(self, name: str) -> None:
         assert "cannot be the name" in refusal(BadInput, "read", name=name).what
 
-    @pytest.mark.parametrize(("name", "file"), [
-        ("db1/mongodb", "db1_mongodb"), ("a" * 64, "a" * 64), ("A-b_c.9", "A-b_c.9")])
+    @pytest.mark.parametrize(
+        ("name", "file"), [("db1/mongodb", "db1_mongodb"), ("a" * 64, "a" * 64), ("A-b_c.9", "A-b_c.9")]
+    )
     def test_names_that_can(self, name: str, file: str) -> None:
         assert lease.lease_name(name) == file
 
@@ -193,13 +207,22 @@ class TestInput:
 
 
 class TestDamage:
-    @pytest.mark.parametrize("content", [
-        b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name": "x"}', b"[" * 60000,
-        b'{"name":"x","run_id":"r","holder":"","boot_id":"b","taken_at":"t","expires":NaN}',
-        b'{"name":"x","run_id":"r","holder":"","boot_id":"b","taken_at":"t","expires":Infinity}',
-        b'{"name":"x","run_id":7,"holder":"","boot_id":"b","taken_at":"t","expires":1}',
-        b'{"name":"x","run_id":"r","holder":"","boot_id":"b","taken_at":"t","expires":"soon"}',
-    ])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b"\xff\xfe",
+            b'{"name": "x"}',
+            b"[" * 60000,
+            b'{"name":"x","run_id":"r","holder":"","boot_id":"b","taken_at":"t","expires":NaN}',
+            b'{"name":"x","run_id":"r","holder":"","boot_id":"b","taken_at":"t","expires":Infinity}',
+            b'{"name":"x","run_id":7,"holder":"","boot_id":"b","taken_at":"t","expires":1}',
+            b'{"name":"x","run_id":"r","holder":"","boot_id":"b","taken_at":"t","expires":"soon"}',
+        ],
+    )
     @pytest.mark.parametrize("state", ["acquired", "renewed", "released", "read"])
     def test_nobody_guesses_who_holds_it(self, folder: pathlib.Path, content: bytes, state: str) -> None:
         folder.mkdir(mode=0o700)
@@ -281,13 +304,16 @@ class TestFence:
             raise ZeroDivisionError
         assert not lease.look("db1_mongodb", "run-1").busy
 
-    @pytest.mark.parametrize(("prepare", "why"), [
-        (lambda _folder: None, "does not hold the lease"),
-        (lambda _folder: call("acquired", "run-2"), "is held by holder of run-2"),
-        (lambda folder: [call("acquired"), expire(folder)], "ended 12 s ago"),
-        (lambda folder: [call("acquired"), rewrite(folder, boot_id="another")], "does not hold the lease"),
-        (lambda folder: [call("acquired"), (folder / "db1_mongodb.json").write_text("{")], "is damaged"),
-    ])
+    @pytest.mark.parametrize(
+        ("prepare", "why"),
+        [
+            (lambda _folder: None, "does not hold the lease"),
+            (lambda _folder: call("acquired", "run-2"), "is held by holder of run-2"),
+            (lambda folder: [call("acquired"), expire(folder)], "ended 12 s ago"),
+            (lambda folder: [call("acquired"), rewrite(folder, boot_id="another")], "does not hold the lease"),
+            (lambda folder: [call("acquired"), (folder / "db1_mongodb.json").write_text("{")], "is damaged"),
+        ],
+    )
     def test_a_lease_that_is_not_the_run_s_own(self, folder: pathlib.Path, prepare: t.Any, why: str) -> None:
         prepare(folder)
         with pytest.raises(Refused, match=why) as caught, lease.fence("db1/mongodb", "run-1", 5):

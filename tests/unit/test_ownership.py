@@ -53,8 +53,11 @@ def run(*paths: dict[str, Any], check: bool = False, **others: Any) -> dict[str,
 
 
 def state(folder: Path) -> dict[str, tuple[int, int, int, float]]:
-    return {str(path): (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode), seen.st_ctime)
-            for path in [folder, *sorted(folder.rglob("*"))] for seen in [path.lstat()]}
+    return {
+        str(path): (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode), seen.st_ctime)
+        for path in [folder, *sorted(folder.rglob("*"))]
+        for seen in [path.lstat()]
+    }
 
 
 def failed(*paths: dict[str, Any], **others: Any) -> tuple[OpsError, dict[str, Any]]:
@@ -68,8 +71,14 @@ def failed(*paths: dict[str, Any], **others: Any) -> tuple[OpsError, dict[str, A
 def test_as_wanted_is_left_alone(data: Path) -> None:
     before = state(data)
     result = run({"path": str(data), "owner": ME, "file_mode": "0640", "directory_mode": "0750", "recurse": True})
-    assert result == {"changed": False, "changes": [], "undo": NOTHING, "mismatches": [], "omitted": [],
-                      "message": "owner and mode of 5 objects are as wanted"}
+    assert result == {
+        "changed": False,
+        "changes": [],
+        "undo": NOTHING,
+        "mismatches": [],
+        "omitted": [],
+        "message": "owner and mode of 5 objects are as wanted",
+    }
     assert state(data) == before
 
 
@@ -91,8 +100,13 @@ def test_only_what_differs_is_mended_and_each_is_told(data: Path) -> None:
         {"path": b, "field": "group", "before": group, "after": "root"},
     ]
     assert result["changes"][1] == {"object": f"owner of {b}", "before": "nobody", "after": "root"}
-    assert result["undo"]["entries"][1] == {"path": b, "uid": NOBODY, "gid": 12, "mode": "0640",
-                                            "expect": {"uid": 0, "gid": 0, "mode": "0640"}}
+    assert result["undo"]["entries"][1] == {
+        "path": b,
+        "uid": NOBODY,
+        "gid": 12,
+        "mode": "0640",
+        "expect": {"uid": 0, "gid": 0, "mode": "0640"},
+    }
     assert result["message"].startswith(f"mode of {a} 0666 -> 0640; owner of {b} nobody -> root")
     touched = {path for path, seen in state(data).items() if seen != before[path]}
     assert touched == {a, b}
@@ -116,8 +130,13 @@ def test_undo_entries_put_everything_back(data: Path) -> None:
 def test_mode_is_the_path_s_own_and_the_others_are_for_what_lies_below(data: Path) -> None:
     result = run({"path": str(data), "mode": "0700", "directory_mode": "0711", "file_mode": "0600", "recurse": True})
     assert result["changed"]
-    assert {path[len(str(data)):]: oct(seen[2]) for path, seen in state(data).items()} == {
-        "": "0o700", "/a": "0o600", "/sub": "0o711", "/sub/b": "0o600", "/sub/mongod.lock": "0o600"}
+    assert {path[len(str(data)) :]: oct(seen[2]) for path, seen in state(data).items()} == {
+        "": "0o700",
+        "/a": "0o600",
+        "/sub": "0o711",
+        "/sub/b": "0o600",
+        "/sub/mongod.lock": "0o600",
+    }
     assert run({"path": str(data), "directory_mode": "0750"})["mismatches"][0]["after"] == "0750"
 
 
@@ -154,9 +173,13 @@ def test_what_is_no_plain_file_or_folder_is_left_alone_with_its_reason(data: Pat
     server.bind(str(data / "sock"))
     server.close()
     result = run({"path": str(data), "file_mode": "0600", "recurse": True})
-    assert {one["path"][len(str(data)) + 1:]: one["reason"] for one in result["omitted"]} == {
-        "link": "is a symbolic link", "loop": "is a symbolic link", "pipe": "is a pipe", "sock": "is a socket",
-        "sub/hard": "has 2 names, and the others may be anywhere"}
+    assert {one["path"][len(str(data)) + 1 :]: one["reason"] for one in result["omitted"]} == {
+        "link": "is a symbolic link",
+        "loop": "is a symbolic link",
+        "pipe": "is a pipe",
+        "sock": "is a socket",
+        "sub/hard": "has 2 names, and the others may be anywhere",
+    }
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
     assert len(result["changes"]) == 3
 
@@ -205,10 +228,29 @@ def test_stays_on_its_own_filesystem(data: Path, bind: bool) -> None:
         subprocess.run(["umount", inner], check=True)
 
 
-@pytest.mark.parametrize("path", [
-    "/", "//", "/etc", "/etc/", "/usr", "/var", "/home", "/var/lib", "/usr/bin/env", "/etc/shadow", "/proc/1",
-    "/root/x", "/proc/self/root/etc", "/var/run", "/lib/x", "/dev/shm", "/var/lib/ops-runbook/baseline",
-    "/etc/sudoers.d/x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "//",
+        "/etc",
+        "/etc/",
+        "/usr",
+        "/var",
+        "/home",
+        "/var/lib",
+        "/usr/bin/env",
+        "/etc/shadow",
+        "/proc/1",
+        "/root/x",
+        "/proc/self/root/etc",
+        "/var/run",
+        "/lib/x",
+        "/dev/shm",
+        "/var/lib/ops-runbook/baseline",
+        "/etc/sudoers.d/x",
+    ],
+)
 def test_the_system_s_own_paths_are_refused(path: str) -> None:
     error, result = failed({"path": "/nonexistent", "mode": "0700"}, {"path": path, "mode": "0777", "recurse": True})
     assert isinstance(error, BadInput)
@@ -427,8 +469,11 @@ def test_no_race_reaches_a_file_outside(data: Path) -> None:
     racer = os.fork()
     if racer == 0:
         while True:
-            for make in (lambda: (data / "x").symlink_to(outside), lambda: os.link(outside, data / "x"),
-                         lambda: (data / "x").write_text("")):
+            for make in (
+                lambda: (data / "x").symlink_to(outside),
+                lambda: os.link(outside, data / "x"),
+                lambda: (data / "x").write_text(""),
+            ):
                 try:
                     make()
                     (data / "x").unlink()

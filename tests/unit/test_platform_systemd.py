@@ -15,7 +15,7 @@ from ansible_collections.ops.runbook.plugins.module_utils.platforms import contr
 from ansible_collections.ops.runbook.plugins.module_utils.platforms.systemd import Systemd
 from systemd_host import FIXTURES, SystemdHost, recorded
 
-CASES = sorted(path.stem[len("252-show-"):] for path in FIXTURES.glob("252-show-*.txt"))
+CASES = sorted(path.stem[len("252-show-") :] for path in FIXTURES.glob("252-show-*.txt"))
 ETC, RUN = "/etc/systemd/system/mongod.service", "/run/systemd/system/mongod.service"
 NO_UNITS = recorded("list-unit-files")
 
@@ -49,24 +49,46 @@ class TestContract:
 
 class TestState:
     def test_running(self) -> None:
-        wanted = {"name": "mongod.service", "load_state": "loaded", "active_state": "active", "sub_state": "running",
-                  "unit_file_state": "enabled", "masks": [], "pid": 50, "started_at": "2026-11-20T15:56:38.000Z",
-                  "restarts": 0, "result": "success", "exit": None, "restart_delay": None, "need_reload": False,
-                  "can_reload": False, "runs_once": False, "load_error": ""}
+        wanted = {
+            "name": "mongod.service",
+            "load_state": "loaded",
+            "active_state": "active",
+            "sub_state": "running",
+            "unit_file_state": "enabled",
+            "masks": [],
+            "pid": 50,
+            "started_at": "2026-11-20T15:56:38.000Z",
+            "restarts": 0,
+            "result": "success",
+            "exit": None,
+            "restart_delay": None,
+            "need_reload": False,
+            "can_reload": False,
+            "runs_once": False,
+            "load_error": "",
+        }
         assert state("active") == wanted
 
-    @pytest.mark.parametrize(("case", "wanted"), [
-        ("failed-signal", {"active_state": "failed", "pid": None, "started_at": None, "result": "signal",
-                           "exit": "signal 9"}),
-        ("failed-exit-code", {"active_state": "failed", "result": "exit-code", "exit": "status 1", "runs_once": True}),
-        ("auto-restart", {"active_state": "activating", "sub_state": "auto-restart", "restart_delay": 90.0}),
-        ("deactivating", {"active_state": "deactivating", "pid": None}),
-        ("need-reload", {"active_state": "active", "need_reload": True}),
-        ("oneshot-done", {"active_state": "inactive", "runs_once": True, "result": "success", "exit": None}),
-        ("active-reloadable", {"can_reload": True}),
-        ("not-found", {"load_state": "not-found", "load_error": "Unit nothere.service not found."}),
-        ("deleted", {"load_state": "not-found", "active_state": "active"}),
-    ])
+    @pytest.mark.parametrize(
+        ("case", "wanted"),
+        [
+            (
+                "failed-signal",
+                {"active_state": "failed", "pid": None, "started_at": None, "result": "signal", "exit": "signal 9"},
+            ),
+            (
+                "failed-exit-code",
+                {"active_state": "failed", "result": "exit-code", "exit": "status 1", "runs_once": True},
+            ),
+            ("auto-restart", {"active_state": "activating", "sub_state": "auto-restart", "restart_delay": 90.0}),
+            ("deactivating", {"active_state": "deactivating", "pid": None}),
+            ("need-reload", {"active_state": "active", "need_reload": True}),
+            ("oneshot-done", {"active_state": "inactive", "runs_once": True, "result": "success", "exit": None}),
+            ("active-reloadable", {"can_reload": True}),
+            ("not-found", {"load_state": "not-found", "load_error": "Unit nothere.service not found."}),
+            ("deleted", {"load_state": "not-found", "active_state": "active"}),
+        ],
+    )
     def test_others(self, case: str, wanted: dict[str, t.Any]) -> None:
         assert some(state(case), wanted) == wanted
 
@@ -122,12 +144,15 @@ def test_names_that_units_have(name: str) -> None:
 
 
 class TestVerbs:
-    @pytest.mark.parametrize(("verb", "argv"), [
-        ("start", ["--job-mode=fail", "start", "--", "mongod.service"]),
-        ("restart", ["--job-mode=fail", "restart", "--", "mongod"]),
-        ("reload", ["--job-mode=fail", "reload", "--", "mongod"]),
-        ("stop", ["stop", "--", "mongod"]),
-    ])
+    @pytest.mark.parametrize(
+        ("verb", "argv"),
+        [
+            ("start", ["--job-mode=fail", "start", "--", "mongod.service"]),
+            ("restart", ["--job-mode=fail", "restart", "--", "mongod"]),
+            ("reload", ["--job-mode=fail", "reload", "--", "mongod"]),
+            ("stop", ["stop", "--", "mongod"]),
+        ],
+    )
     def test_how_systemctl_is_called(self, verb: str, argv: list[str]) -> None:
         host = SystemdHost("failed-signal", {verb: "active"})
         getattr(Systemd(host, "mongod"), verb)(30)
@@ -142,17 +167,22 @@ class TestVerbs:
         host = SystemdHost("active", {"reset-failed": "active", "daemon-reload": "active"})
         Systemd(host, "mongod").reset_failed()
         Systemd(host, "mongod").daemon_reload()
-        assert host.calls == [["systemctl", "--no-ask-password", "reset-failed", "--", "mongod"],
-                              ["systemctl", "--no-ask-password", "daemon-reload"]]
+        assert host.calls == [
+            ["systemctl", "--no-ask-password", "reset-failed", "--", "mongod"],
+            ["systemctl", "--no-ask-password", "daemon-reload"],
+        ]
 
-    @pytest.mark.parametrize(("name", "kind", "said", "hint"), [
-        ("start-exit-code", OpsError, "Job for wrong.service failed because the control process exited", ""),
-        ("start-limit", OpsError, "Job for demo.service failed because a fatal signal was delivered", ""),
-        ("start-conflict", Refused, "is destructive", ""),
-        ("start-masked", Refused, "is masked", ""),
-        ("start-bad-setting", Refused, "bad unit file setting", ""),
-        ("start-denied", Refused, "Access denied", "become: true"),
-    ])
+    @pytest.mark.parametrize(
+        ("name", "kind", "said", "hint"),
+        [
+            ("start-exit-code", OpsError, "Job for wrong.service failed because the control process exited", ""),
+            ("start-limit", OpsError, "Job for demo.service failed because a fatal signal was delivered", ""),
+            ("start-conflict", Refused, "is destructive", ""),
+            ("start-masked", Refused, "is masked", ""),
+            ("start-bad-setting", Refused, "bad unit file setting", ""),
+            ("start-denied", Refused, "Access denied", "become: true"),
+        ],
+    )
     def test_a_failure_says_what_systemctl_said(self, name: str, kind: type[OpsError], said: str, hint: str) -> None:
         host = SystemdHost("active", {"restart": Completed(1, "", recorded(name))})
         with pytest.raises(kind, match="systemctl restart failed: ") as caught:
@@ -240,12 +270,15 @@ class TestPort:
         assert (f"port {port} is held by" in why and "not by mongod.service" in why) if foreign else why == ""
 
 
-@pytest.mark.parametrize(("replaced", "logs", "wanted"), [
-    ({"Result": "start-limit-hit"}, [], "reset_failed: true"),
-    ({}, recorded("journal-start-limit").splitlines(), "reset_failed: true"),
-    ({"Result": "oom-kill"}, [], "MemoryMax"),
-    ({}, [], "systemctl status mongod.service; journalctl -u mongod.service"),
-])
+@pytest.mark.parametrize(
+    ("replaced", "logs", "wanted"),
+    [
+        ({"Result": "start-limit-hit"}, [], "reset_failed: true"),
+        ({}, recorded("journal-start-limit").splitlines(), "reset_failed: true"),
+        ({"Result": "oom-kill"}, [], "MemoryMax"),
+        ({}, [], "systemctl status mongod.service; journalctl -u mongod.service"),
+    ],
+)
 def test_advice(replaced: dict[str, str], logs: list[str], wanted: str) -> None:
     service = Systemd(SystemdHost(("failed-signal", replaced)), "mongod")
     assert wanted in service.advice(service.state(), logs)

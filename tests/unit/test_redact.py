@@ -12,10 +12,34 @@ from ansible_collections.ops.runbook.plugins.module_utils.redact import redact
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-KEYS = ("password", "Password", "DB_PASSWORD", "spring.datasource.password", "passwd", "pwd", "MYSQL_PWD", "secret",
-        "client_secret", "clientSecret", "token", "auth-token", "slack_token", "api_key", "apiKey", "API-KEY",
-        "X-Api-Key", "secret_access_key", "SecretAccessKey", "private_key", "storagePassphrase", "db_pass",
-        "credentials", "passwordHash", "passwrd", "비밀번호")
+KEYS = (
+    "password",
+    "Password",
+    "DB_PASSWORD",
+    "spring.datasource.password",
+    "passwd",
+    "pwd",
+    "MYSQL_PWD",
+    "secret",
+    "client_secret",
+    "clientSecret",
+    "token",
+    "auth-token",
+    "slack_token",
+    "api_key",
+    "apiKey",
+    "API-KEY",
+    "X-Api-Key",
+    "secret_access_key",
+    "SecretAccessKey",
+    "private_key",
+    "storagePassphrase",
+    "db_pass",
+    "credentials",
+    "passwordHash",
+    "passwrd",
+    "비밀번호",
+)
 ODD = "!#$%^*()_+-.~@?[]{}|/:<"
 WORD = string.ascii_letters + string.digits
 CANARY = {
@@ -25,7 +49,8 @@ CANARY = {
     "any": st.text(min_size=8, max_size=60).map(lambda text: "Zq" + text + "qZ"),
     "base64": st.binary(min_size=12, max_size=60).map(lambda raw: base64.b64encode(b"admin:" + raw).decode()),
     "jwt": st.binary(min_size=12, max_size=60).map(
-        lambda raw: "eyJ" + ".".join([base64.urlsafe_b64encode(raw).decode().rstrip("=")] * 3)),
+        lambda raw: "eyJ" + ".".join([base64.urlsafe_b64encode(raw).decode().rstrip("=")] * 3)
+    ),
     "pem": st.binary(min_size=60, max_size=200).map(lambda raw: base64.encodebytes(raw).decode()),
 }
 CONTEXTS = [
@@ -46,7 +71,7 @@ CONTEXTS = [
     ("spaced", 'Env: ["PATH=/bin", "{k}={s}"]'),
     ("plain", "{k}: [{s}, {s}]".replace("{s}", '"{s}"')),
     ("word", 'x {k}: {{"name": "a", "nested": {{"b": "{s}"}}}} y'),
-    ("plain", 'sh -c \'run --{k} "{s}"\''),
+    ("plain", "sh -c 'run --{k} \"{s}\"'"),
     ("plain", "run --{k}={s} --verbose"),
     ("plain", "run --{k} {s} --verbose"),
     ("plain", "run -{k} {s}"),
@@ -119,6 +144,8 @@ def test_json_however_often_quoted(secret: str, key: str, depth: int, indent: in
 
 @settings(max_examples=200, deadline=None)
 @given(secret=st.one_of(CANARY["spaced"], CANARY["any"]), key=st.sampled_from(KEYS))
+@example(secret="Zq000000'\x85qZ", key="password")
+@example(secret="Zq0000000\nqZ", key="password")
 def test_yaml_as_it_is_dumped(secret: str, key: str) -> None:
     text = yaml.safe_dump({"db": {"user": "bob", key: secret}, "list": [{key: secret}]}, allow_unicode=True)
     masked = redact(text)
@@ -137,22 +164,25 @@ def test_tokens_of_providers(token: str) -> None:
     assert redact(f"push with {token} failed") == "push with *** failed"
 
 
-@pytest.mark.parametrize("text,masked", [
-    ("mongodb://bob:pw@db1:27017/x?a=b", "mongodb://bob:***@db1:27017/x?a=b"),
-    ("mongodb://bob:p/w?@db1/x", "mongodb://bob:***@db1/x"),
-    ('{"password":"x","user":"bob"}', '{"password":"***","user":"bob"}'),
-    ('{"pin_token":12345}, next', '{"pin_token":***}, next'),
-    ("a?token=x&user=bob b", "a?token=***&user=bob b"),
-    ("password: x y\nuser: bob", "password: ***\nuser: bob"),
-    ("tool --password x --user bob", "tool --password *** --user bob"),
-    ("tool --password --user bob", "tool --password --user bob"),
-    ("Authorization: Bearer x.y", "Authorization: ***"),
-    ("PWD=hunter2", "PWD=***"),
-    ("MYSQL_PWD=/x", "MYSQL_PWD=***"),
-    ("/etc/app/password=x", "/etc/app/password=***"),
-    ("curl -H 'Authorization: Bearer x' https://h", "curl -H 'Authorization: ***' https://h"),
-    ("password = 'it''s'", "password = '***'"),
-])
+@pytest.mark.parametrize(
+    "text,masked",
+    [
+        ("mongodb://bob:pw@db1:27017/x?a=b", "mongodb://bob:***@db1:27017/x?a=b"),
+        ("mongodb://bob:p/w?@db1/x", "mongodb://bob:***@db1/x"),
+        ('{"password":"x","user":"bob"}', '{"password":"***","user":"bob"}'),
+        ('{"pin_token":12345}, next', '{"pin_token":***}, next'),
+        ("a?token=x&user=bob b", "a?token=***&user=bob b"),
+        ("password: x y\nuser: bob", "password: ***\nuser: bob"),
+        ("tool --password x --user bob", "tool --password *** --user bob"),
+        ("tool --password --user bob", "tool --password --user bob"),
+        ("Authorization: Bearer x.y", "Authorization: ***"),
+        ("PWD=hunter2", "PWD=***"),
+        ("MYSQL_PWD=/x", "MYSQL_PWD=***"),
+        ("/etc/app/password=x", "/etc/app/password=***"),
+        ("curl -H 'Authorization: Bearer x' https://h", "curl -H 'Authorization: ***' https://h"),
+        ("password = 'it''s'", "password = '***'"),
+    ],
+)
 def test_what_stays_beside_a_secret(text: str, masked: str) -> None:
     assert redact(text) == masked
 
@@ -184,8 +214,10 @@ def test_ordinary_lines_stay_as_they_are() -> None:
 
 
 HINTS = ("passw", "token", "secret", "pwd", "bearer", "basic")
-WORDS = st.sampled_from([word for word in ORDINARY.split() if not any(hint in word.lower() for hint in HINTS)]
-                        + ["사용자", "로그", "85%", "/var/lib/mongodb", "->", "a=b", "x: y", "{", '"', "\\", "'", "#"])
+WORDS = st.sampled_from(
+    [word for word in ORDINARY.split() if not any(hint in word.lower() for hint in HINTS)]
+    + ["사용자", "로그", "85%", "/var/lib/mongodb", "->", "a=b", "x: y", "{", '"', "\\", "'", "#"]
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -196,19 +228,72 @@ def test_text_without_a_hint_of_a_secret_is_unchanged(words: list[str], between:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from(["password", "=", ":", " ", '"', "'", "\\", "\n", "x", ",", "--token", "Bearer ", "://",
-                                 "@", "{", "]", "/", "|", "PWD="]), max_size=40).map("".join))
-@example("password=\"a\\\"b\" c")
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "password",
+                "=",
+                ":",
+                " ",
+                '"',
+                "'",
+                "\\",
+                "\n",
+                "x",
+                ",",
+                "--token",
+                "Bearer ",
+                "://",
+                "@",
+                "{",
+                "]",
+                "/",
+                "|",
+                "PWD=",
+            ]
+        ),
+        max_size=40,
+    ).map("".join)
+)
+@example('password="a\\"b" c')
+@example("PWD={]password")
 def test_masking_twice_is_masking_once(text: str) -> None:
     once = redact(text)
     assert redact(once) == once
 
 
-HOSTILE = ["a", "password", "password=", "password: x\n", '\'password="', "secret:{", "secret:{{", "://", "://a:b@",
-           "://a:x", "eyJ.", "-eyJ-", "-----BEGIN PRIVATE KEY-----", "--token ", "password=,a", "password=)", ")",
-           " \n", "<password>",
-           "  password: |\n\n", "mongo -p ", "\\", 'password=\\"\\\\', "basic QUJD ", "authorization: ", "-password",
-           '"password=', "PWD=/x ", ORDINARY]
+HOSTILE = [
+    "a",
+    "password",
+    "password=",
+    "password: x\n",
+    "'password=\"",
+    "secret:{",
+    "secret:{{",
+    "://",
+    "://a:b@",
+    "://a:x",
+    "eyJ.",
+    "-eyJ-",
+    "-----BEGIN PRIVATE KEY-----",
+    "--token ",
+    "password=,a",
+    "password=)",
+    ")",
+    " \n",
+    "<password>",
+    "  password: |\n\n",
+    "mongo -p ",
+    "\\",
+    'password=\\"\\\\',
+    "basic QUJD ",
+    "authorization: ",
+    "-password",
+    '"password=',
+    "PWD=/x ",
+    ORDINARY,
+]
 
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=repr)

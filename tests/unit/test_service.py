@@ -54,26 +54,29 @@ def failure(host: SystemdHost, check: bool = False, **given: t.Any) -> OpsError:
 
 
 class TestPlan:
-    @pytest.mark.parametrize(("case", "wanted", "steps", "after"), [
-        ("active", "started", [], "active"),
-        ("failed-signal", "started", ["start"], "active"),
-        ("inactive", "started", ["start"], "active"),
-        ("auto-restart", "started", ["start"], "active"),
-        ("deleted", "started", [], "active"),
-        ("oneshot-done", "started", ["start"], "inactive"),
-        ("active", "stopped", ["stop"], "inactive"),
-        ("auto-restart", "stopped", ["stop"], "inactive"),
-        ("deactivating", "stopped", ["stop"], "inactive"),
-        ("deleted", "stopped", ["stop"], "inactive"),
-        ("inactive", "stopped", [], "inactive"),
-        ("failed-signal", "stopped", [], "failed"),
-        ("masked", "stopped", [], "failed"),
-        ("active", "restarted", ["restart"], "active"),
-        ("inactive", "restarted", ["restart"], "active"),
-        ("need-reload", "restarted", ["daemon_reload", "restart"], "active"),
-        ("need-reload", "stopped", ["stop"], "inactive"),
-        ("active-reloadable", "reloaded", ["reload"], "active"),
-    ])
+    @pytest.mark.parametrize(
+        ("case", "wanted", "steps", "after"),
+        [
+            ("active", "started", [], "active"),
+            ("failed-signal", "started", ["start"], "active"),
+            ("inactive", "started", ["start"], "active"),
+            ("auto-restart", "started", ["start"], "active"),
+            ("deleted", "started", [], "active"),
+            ("oneshot-done", "started", ["start"], "inactive"),
+            ("active", "stopped", ["stop"], "inactive"),
+            ("auto-restart", "stopped", ["stop"], "inactive"),
+            ("deactivating", "stopped", ["stop"], "inactive"),
+            ("deleted", "stopped", ["stop"], "inactive"),
+            ("inactive", "stopped", [], "inactive"),
+            ("failed-signal", "stopped", [], "failed"),
+            ("masked", "stopped", [], "failed"),
+            ("active", "restarted", ["restart"], "active"),
+            ("inactive", "restarted", ["restart"], "active"),
+            ("need-reload", "restarted", ["daemon_reload", "restart"], "active"),
+            ("need-reload", "stopped", ["stop"], "inactive"),
+            ("active-reloadable", "reloaded", ["reload"], "active"),
+        ],
+    )
     def test_steps(self, case: str, wanted: str, steps: list[str], after: str) -> None:
         found = plan(state(case), state=wanted)
         assert (found["steps"], found["after"]) == (steps, after)
@@ -90,21 +93,35 @@ class TestPlan:
     def test_the_failure_is_forgotten_only_where_it_failed(self) -> None:
         assert plan(state("inactive"), state="started", reset_failed=True)["steps"] == ["start"]
 
-    @pytest.mark.parametrize(("case", "wanted", "drained"), [
-        ("active", "restarted", True), ("active", "stopped", True), ("active-reloadable", "reloaded", False),
-        ("failed-signal", "restarted", False), ("failed-signal", "started", False)])
+    @pytest.mark.parametrize(
+        ("case", "wanted", "drained"),
+        [
+            ("active", "restarted", True),
+            ("active", "stopped", True),
+            ("active-reloadable", "reloaded", False),
+            ("failed-signal", "restarted", False),
+            ("failed-signal", "started", False),
+        ],
+    )
     def test_only_a_running_service_that_goes_away_is_drained(self, case: str, wanted: str, drained: bool) -> None:
         assert ("drain" in plan(state(case), state=wanted, drain=["leave"])["steps"]) is drained
 
-    @pytest.mark.parametrize(("case", "given", "why"), [
-        ("masked", {"state": "started"}, "is masked"),
-        ("masked", {"state": "restarted"}, "is masked"),
-        ("masked", {"state": "reloaded", "unmask": True}, "is masked"),
-        ("bad-setting", {"state": "started"}, r"cannot be loaded \(bad-setting\): Unit empty.service has a bad unit"),
-        ("deleted", {"state": "restarted"}, r"cannot be loaded \(not-found\)"),
-        ("failed-signal", {"state": "reloaded"}, r"is failed \(signal 9\), so there is nothing to reload"),
-        ("active", {"state": "reloaded"}, "without a restart"),
-    ])
+    @pytest.mark.parametrize(
+        ("case", "given", "why"),
+        [
+            ("masked", {"state": "started"}, "is masked"),
+            ("masked", {"state": "restarted"}, "is masked"),
+            ("masked", {"state": "reloaded", "unmask": True}, "is masked"),
+            (
+                "bad-setting",
+                {"state": "started"},
+                r"cannot be loaded \(bad-setting\): Unit empty.service has a bad unit",
+            ),
+            ("deleted", {"state": "restarted"}, r"cannot be loaded \(not-found\)"),
+            ("failed-signal", {"state": "reloaded"}, r"is failed \(signal 9\), so there is nothing to reload"),
+            ("active", {"state": "reloaded"}, "without a restart"),
+        ],
+    )
     def test_refusals(self, case: str, given: dict[str, t.Any], why: str) -> None:
         with pytest.raises(Refused, match=why) as caught:
             plan(state(case), **given)
@@ -114,25 +131,42 @@ class TestPlan:
         found = plan(state("masked"), state="started", unmask=True)
         assert list(found["changes"].values()) == [
             {"object": "mask of mongod.service", "before": {"links": [LINK]}, "after": {"links": []}},
-            {"object": "service mongod.service", "before": {"active_state": "failed"},
-             "after": {"active_state": "active"}}]
-        assert found["undo"] == {"kind": "unit", "platform": "systemd", "name": "mongod.service", "state": "stopped",
-                                 "expect": {"active_state": "active"}, "mask": True, "links": [LINK]}
+            {
+                "object": "service mongod.service",
+                "before": {"active_state": "failed"},
+                "after": {"active_state": "active"},
+            },
+        ]
+        assert found["undo"] == {
+            "kind": "unit",
+            "platform": "systemd",
+            "name": "mongod.service",
+            "state": "stopped",
+            "expect": {"active_state": "active"},
+            "mask": True,
+            "links": [LINK],
+        }
         assert found["message"] == "mongod.service, failed (signal 9): unmask, start"
 
     def test_the_mask_of_a_running_service_can_be_put_back_too(self) -> None:
         undo = plan(state("masked", ActiveState="active"), unmask=True)["undo"]
         assert (undo["kind"], undo["state"], undo["links"]) == ("unit", "started", [LINK])
 
-    @pytest.mark.parametrize(("case", "given", "undo"), [
-        ("active", {"state": "stopped"}, {"kind": "service_state", "state": "started",
-                                          "expect": {"active_state": "inactive"}}),
-        ("inactive", {"state": "restarted"}, {"kind": "service_state", "state": "stopped"}),
-        ("oneshot-done", {"state": "started"}, {"kind": "service_state", "expect": {"active_state": "inactive"}}),
-        ("active", {"state": "restarted"}, {"kind": "none", "reason": "the process that was replaced is gone"}),
-        ("active-reloadable", {"state": "reloaded"}, {"kind": "none"}),
-        ("active", {"state": "started"}, {"kind": "none", "reason": "nothing was changed"}),
-    ])
+    @pytest.mark.parametrize(
+        ("case", "given", "undo"),
+        [
+            (
+                "active",
+                {"state": "stopped"},
+                {"kind": "service_state", "state": "started", "expect": {"active_state": "inactive"}},
+            ),
+            ("inactive", {"state": "restarted"}, {"kind": "service_state", "state": "stopped"}),
+            ("oneshot-done", {"state": "started"}, {"kind": "service_state", "expect": {"active_state": "inactive"}}),
+            ("active", {"state": "restarted"}, {"kind": "none", "reason": "the process that was replaced is gone"}),
+            ("active-reloadable", {"state": "reloaded"}, {"kind": "none"}),
+            ("active", {"state": "started"}, {"kind": "none", "reason": "nothing was changed"}),
+        ],
+    )
     def test_undo(self, case: str, given: dict[str, t.Any], undo: dict[str, t.Any]) -> None:
         found = plan(state(case), **given)["undo"]
         assert {key: found[key] for key in undo} == undo
@@ -159,15 +193,18 @@ class TestRun:
         assert (after["active_state"], after["pid"], after["restarts"]) == ("active", 99, 0)
         assert after["started_at"] == "2026-11-20T15:56:38.000Z"
 
-    @pytest.mark.parametrize(("case", "moves", "given"), [
-        ("failed-signal", {"start": NEW}, {"state": "started"}),
-        ("active", {"restart": NEW}, {"state": "restarted"}),
-        ("active", {"stop": "inactive"}, {"state": "stopped"}),
-        ("active-reloadable", {"reload": "active-reloadable"}, {"state": "reloaded"}),
-        ("masked", {"unmask": "failed-signal", "start": NEW}, {"state": "started", "unmask": True}),
-        ("need-reload", {"daemon-reload": "active", "restart": NEW}, {"drain": ["leave"]}),
-        ("active", {}, {"state": "started"}),
-    ])
+    @pytest.mark.parametrize(
+        ("case", "moves", "given"),
+        [
+            ("failed-signal", {"start": NEW}, {"state": "started"}),
+            ("active", {"restart": NEW}, {"state": "restarted"}),
+            ("active", {"stop": "inactive"}, {"state": "stopped"}),
+            ("active-reloadable", {"reload": "active-reloadable"}, {"state": "reloaded"}),
+            ("masked", {"unmask": "failed-signal", "start": NEW}, {"state": "started", "unmask": True}),
+            ("need-reload", {"daemon-reload": "active", "restart": NEW}, {"drain": ["leave"]}),
+            ("active", {}, {"state": "started"}),
+        ],
+    )
     def test_check_mode_tells_the_truth_and_writes_nothing(self, case: str, moves: t.Any, given: t.Any) -> None:
         commands = {"leave": Completed(0, "", "")}
         looking = SystemdHost(case, {}, commands, links={LINK: "/dev/null"})
@@ -199,8 +236,10 @@ class TestBeforeTheAct:
         assert host.verbs() == []
 
     def test_near_names_are_offered(self) -> None:
-        host = SystemdHost(("not-found", {"Id": "mongo.service"}),
-                           commands={"systemctl": Completed(0, recorded("list-unit-files"), "")})
+        host = SystemdHost(
+            ("not-found", {"Id": "mongo.service"}),
+            commands={"systemctl": Completed(0, recorded("list-unit-files"), "")},
+        )
         assert failure(host, name="mongo").hint == "Did you mean mongod.service?"
 
     def test_a_refusal_has_the_state_and_the_same_keys(self) -> None:
@@ -221,10 +260,13 @@ class TestBeforeTheAct:
         assert host.calls[1:] == [["check", "--all"]]
         assert not pathlib.Path(budget.DIRECTORY).exists()
 
-    @pytest.mark.parametrize(("answer", "why"), [
-        (CannotLook("check is not installed"), "could not be run: check is not installed"),
-        (Completed(1, "", ""), "exited with 1: no message"),
-    ])
+    @pytest.mark.parametrize(
+        ("answer", "why"),
+        [
+            (CannotLook("check is not installed"), "could not be run: check is not installed"),
+            (Completed(1, "", ""), "exited with 1: no message"),
+        ],
+    )
     def test_a_validator_that_cannot_say_yes_means_no(self, answer: t.Any, why: str) -> None:
         assert why in failure(SystemdHost("active", commands={"check": answer}), validate=["check"]).what
 
@@ -236,15 +278,26 @@ class TestBeforeTheAct:
         host = SystemdHost("active", {"stop": "inactive"}, {"check": FAILED})
         assert service.run_on(host, params(state="stopped", validate=["check"]), False)["changed"] is True
 
-    @pytest.mark.parametrize(("given", "where"), [
-        ({"timeout": 0}, "timeout"), ({"timeout": float("nan")}, "timeout"), ({"timeout": float("inf")}, "timeout"),
-        ({"steady": -1}, "steady"), ({"ready": {"port": 1, "timeout": 0}}, "ready.timeout"),
-        ({"ready": {"port": 0}}, "ready.port"), ({"ready": {"port": 70000}}, "ready.port"),
-        ({"budget": {"count": -1, "window": 60}}, "budget.count"),
-        ({"budget": {"count": 1, "window": 0}}, "budget.window"),
-        ({"validate": []}, "validate"), ({"drain": [""]}, "drain"), ({"ready": {"command": []}}, "ready.command"),
-        ({"lease": "db1"}, "run_id"), ({"lease": "db1", "run_id": ""}, "run_id"), ({"name": "mongo*"}, "name"),
-    ])
+    @pytest.mark.parametrize(
+        ("given", "where"),
+        [
+            ({"timeout": 0}, "timeout"),
+            ({"timeout": float("nan")}, "timeout"),
+            ({"timeout": float("inf")}, "timeout"),
+            ({"steady": -1}, "steady"),
+            ({"ready": {"port": 1, "timeout": 0}}, "ready.timeout"),
+            ({"ready": {"port": 0}}, "ready.port"),
+            ({"ready": {"port": 70000}}, "ready.port"),
+            ({"budget": {"count": -1, "window": 60}}, "budget.count"),
+            ({"budget": {"count": 1, "window": 0}}, "budget.window"),
+            ({"validate": []}, "validate"),
+            ({"drain": [""]}, "drain"),
+            ({"ready": {"command": []}}, "ready.command"),
+            ({"lease": "db1"}, "run_id"),
+            ({"lease": "db1", "run_id": ""}, "run_id"),
+            ({"name": "mongo*"}, "name"),
+        ],
+    )
     @pytest.mark.parametrize("check", [False, True])
     def test_bad_input(self, given: dict[str, t.Any], where: str, check: bool) -> None:
         host = SystemdHost("active")
@@ -271,9 +324,13 @@ class TestBudget:
         failure(SystemdHost("failed-signal", {"start": FAILED}, JOURNAL), state="started", budget=BUDGET)
         assert len(json.loads(pathlib.Path(budget.DIRECTORY, "mongod.service.json").read_text())["starts"]) == 1
 
-    @pytest.mark.parametrize(("case", "moves", "wanted"), [
-        ("active", {"stop": "inactive"}, "stopped"),
-        ("active-reloadable", {"reload": "active-reloadable"}, "reloaded")])
+    @pytest.mark.parametrize(
+        ("case", "moves", "wanted"),
+        [
+            ("active", {"stop": "inactive"}, "stopped"),
+            ("active-reloadable", {"reload": "active-reloadable"}, "reloaded"),
+        ],
+    )
     def test_neither_stop_nor_reload_counts(self, case: str, moves: t.Any, wanted: str) -> None:
         service.run_on(SystemdHost(case, moves), params(state=wanted, budget=BUDGET), False)
         assert not pathlib.Path(budget.DIRECTORY).exists()
@@ -316,8 +373,13 @@ class TestFailure:
         assert "reset_failed: true" in error.hint
         assert error.result["journal"][-1].endswith("Stopped demo.service.")
         assert error.result["changed"] is True
-        assert error.result["changes"] == [{"object": "service mongod.service", "before": {"active_state": "failed"},
-                                            "after": {"active_state": "failed"}}]
+        assert error.result["changes"] == [
+            {
+                "object": "service mongod.service",
+                "before": {"active_state": "failed"},
+                "after": {"active_state": "failed"},
+            }
+        ]
         assert error.result["service"]["after"]["exit"] == "signal 9"
 
     def test_a_restart_that_fails_names_the_state_it_left(self) -> None:
@@ -374,8 +436,9 @@ class TestFailure:
         assert host.verbs() == []
         assert error.where == "mongod.service"
         assert error.result["undo"] == {"kind": "none", "reason": "the service itself was not touched"}
-        assert error.result["changes"] == [{"object": "drain of mongod.service", "before": {"command": None},
-                                            "after": {"command": ["leave", "pool"]}}]
+        assert error.result["changes"] == [
+            {"object": "drain of mongod.service", "before": {"command": None}, "after": {"command": ["leave", "pool"]}}
+        ]
 
     def test_a_journal_that_cannot_be_read_does_not_hide_the_failure(self) -> None:
         host = SystemdHost("inactive", {"start": FAILED}, {"journalctl": CannotLook("journalctl is not installed")})

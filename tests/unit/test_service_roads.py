@@ -74,8 +74,9 @@ def light_road(action: t.Any, given: dict[str, t.Any], target: pathlib.Path, che
     text = light.program(call, MARK).decode("ascii")
     for place, name in (("/run/ops-runbook", "leases"), ("/var/lib/ops-runbook/budget", "budget")):
         text = text.replace(ascii(place).strip("'"), str(target / name))
-    done = subprocess.run([sys.executable, "-I", "-B", "-"], input=text, capture_output=True, text=True, timeout=60,
-                          check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-"], input=text, capture_output=True, text=True, timeout=60, check=True
+    )
     return t.cast("dict[str, t.Any]", json.loads(done.stdout.split(MARK)[1]))
 
 
@@ -101,8 +102,9 @@ def returned(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("given", SOME_OF_ALL, ids=json.dumps)
-def test_both_roads_of_service_restart_agree(given: dict[str, t.Any], target: pathlib.Path,
-                                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_roads_of_service_restart_agree(
+    given: dict[str, t.Any], target: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = {"name": "mongod", "steady": 0.1, "timeout": 5, **given}
     roads = (lambda: light_road(Restart, given, target), lambda: ordinary_road("service_restart", given, capsys))
     found = []
@@ -129,7 +131,8 @@ def test_a_service_is_really_started_through_systemctl(target: pathlib.Path) -> 
     assert (target / "told").read_text() == "--no-ask-password --job-mode=fail start -- mongod.service\n"
     assert done["service"]["after"]["pid"] == 50
     assert {key: predicted[key] for key in ("changed", "changes", "undo", "message")} == {
-        key: done[key] for key in ("changed", "changes", "undo", "message")}
+        key: done[key] for key in ("changed", "changes", "undo", "message")
+    }
     assert light_road(Restart, given, target)["changed"] is False
 
 

@@ -29,11 +29,18 @@ def service(*cases: t.Any, commands: dict[str, t.Any] | None = None) -> tuple[Sy
     return Systemd(host, "mongod"), host
 
 
-@pytest.mark.parametrize(("case", "text"), [
-    ("active", "active"), ("failed-signal", "failed (signal 9)"), ("failed-exit-code", "failed (status 1)"),
-    ("auto-restart", "activating (auto-restart, signal 9)"), ("inactive", "inactive"), ("oneshot-done", "inactive"),
-    ("deactivating", "deactivating (stop-post, signal 15)"),
-])
+@pytest.mark.parametrize(
+    ("case", "text"),
+    [
+        ("active", "active"),
+        ("failed-signal", "failed (signal 9)"),
+        ("failed-exit-code", "failed (status 1)"),
+        ("auto-restart", "activating (auto-restart, signal 9)"),
+        ("inactive", "inactive"),
+        ("oneshot-done", "inactive"),
+        ("deactivating", "deactivating (stop-post, signal 15)"),
+    ],
+)
 def test_describe(case: str, text: str) -> None:
     assert watch.describe(state(case)) == text
 
@@ -84,11 +91,14 @@ class TestReady:
         watch.wait_ready(found, host, {"timeout": 5, "command": ["check", "it"]})
         assert [call for call in host.calls if call[0] == "check"] == [["check", "it"]] * 2
 
-    @pytest.mark.parametrize(("answer", "why"), [
-        (Completed(3, "", "first\nlast words\n"), "check exited with 3: last words"),
-        (Completed(3, "", ""), "check exited with 3"),
-        (CannotLook("check did not end within 1 s"), "check did not end within 1 s"),
-    ])
+    @pytest.mark.parametrize(
+        ("answer", "why"),
+        [
+            (Completed(3, "", "first\nlast words\n"), "check exited with 3: last words"),
+            (Completed(3, "", ""), "check exited with 3"),
+            (CannotLook("check did not end within 1 s"), "check did not end within 1 s"),
+        ],
+    )
     def test_why_the_command_says_no(self, answer: t.Any, why: str) -> None:
         found, host = service("active", commands={"check": answer})
         with pytest.raises(OpsError) as caught:
@@ -116,12 +126,15 @@ class TestSteady:
         assert watch.hold_steady(found, host, {"timeout": 1, "command": ["x"]}, 0, state("active"))["pid"] == 50
         assert host.calls == []
 
-    @pytest.mark.parametrize(("later", "why"), [
-        ("failed-signal", r"it is failed \(signal 9\)"),
-        ("auto-restart", r"it is activating \(auto-restart, signal 9\)"),
-        (("active", {"MainPID": 51}), "its process changed from 50 to 51"),
-        (("active", {"NRestarts": 1}), "it was restarted automatically"),
-    ])
+    @pytest.mark.parametrize(
+        ("later", "why"),
+        [
+            ("failed-signal", r"it is failed \(signal 9\)"),
+            ("auto-restart", r"it is activating \(auto-restart, signal 9\)"),
+            (("active", {"MainPID": 51}), "its process changed from 50 to 51"),
+            (("active", {"NRestarts": 1}), "it was restarted automatically"),
+        ],
+    )
     def test_what_is_not_steady(self, later: t.Any, why: str) -> None:
         with pytest.raises(OpsError, match=f"did not stay steady for 5 s: after .* s {why}"):
             watch.hold_steady(*service("active", later), None, 5, state("active"))

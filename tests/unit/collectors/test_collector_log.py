@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.ops.runbook.plugins.module_utils import probe
 from ansible_collections.ops.runbook.plugins.module_utils.collectors import _lines, _when
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput
-from ansible_collections.ops.runbook.plugins.module_utils.host import LocalHost
+from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
 
 PATTERNS = {"bad": "ERROR|panic", "full": "disk is full"}
 
@@ -238,3 +238,41 @@ def test_a_dangling_sibling_is_no_rotated_file(log: Path, look: Any) -> None:
 def test_bad_patterns(kind: str, patterns: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         probe.plan("it", {"type": kind, "patterns": patterns, **({"path": "/x"} if kind == "log" else {"unit": "x"})})
+
+
+class StartedHost(LocalHost):
+    """This machine, with a unit that was last started at a known time."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+
+    def run(self, argv: Any, timeout: float = 10.0, stdin: bytes = b"") -> Completed:
+        when = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(self.started))
+        return Completed(0, f"Id=x.service\nLoadState=loaded\nExecMainStartTimestamp={when}\n", "")
+
+
+def test_with_a_unit_only_what_was_written_since_its_last_start_counts(log: Path, measure: Any) -> None:
+    write(log, f"{stamp(60)} ERROR of an earlier start", f"{stamp(5)} ERROR of this one")
+    host = StartedHost(time.time() - 30)
+    found = measure(host, "log", path=str(log), patterns=PATTERNS, unit=["x"], window=300)
+    assert found["data"]["counts"] == {"bad": 1, "full": 0}
+    assert found["data"]["last"]["bad"].endswith("of this one")
+
+
+def test_a_window_that_begins_after_the_start_still_holds(log: Path, measure: Any) -> None:
+    write(log, f"{stamp(60)} ERROR", f"{stamp(5)} ERROR")
+    found = measure(StartedHost(time.time() - 600), "log", path=str(log), patterns=PATTERNS, unit=["x"], window=30)
+    assert found["data"]["counts"]["bad"] == 1
+
+
+def test_lines_without_a_time_at_the_end_are_as_old_as_the_file(look: Any, log: Path) -> None:
+    write(log, f"{stamp(5000)} INFO stopped", "app: ERROR: unknown flag --no-such-option")
+    assert look(window=300)["data"]["counts"]["bad"] == 1
+    old = time.time() - 4000
+    os.utime(log, (old, old))
+    assert look(window=300)["data"]["counts"]["bad"] == 0
+
+
+def test_lines_without_a_time_in_the_middle_belong_to_the_line_before(look: Any, log: Path) -> None:
+    write(log, f"{stamp(5000)} INFO", "ERROR of long ago", f"{stamp(5)} INFO started")
+    assert look(window=300)["data"]["counts"]["bad"] == 0

@@ -17,12 +17,24 @@ CAUSE = {"cause": "killed", "when": "checks.unit.data.result == 'signal'", "expl
          "remedy": "start_service", "risk": "low"}  # fmt: skip
 
 
-def play(tmp_path: Path, tasks: list[dict], *arguments: str, name: str | None = "made_up", **env: str) -> tuple[int, str]:
+def play(
+    tmp_path: Path, tasks: list[dict], *arguments: str, name: str | None = "made_up", **env: str
+) -> tuple[int, str]:
     """Run tasks on localhost; (exit code, all it said)."""
-    body = {"hosts": "localhost", "gather_facts": False, "tasks": tasks, "vars": {"ops_runbook_name": name} if name else {}}
+    body = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "tasks": tasks,
+        "vars": {"ops_runbook_name": name} if name else {},
+    }
     (tmp_path / "play.yml").write_text(yaml.safe_dump([body]))
     (tmp_path / "hosts").write_text(f"localhost ansible_connection=local ansible_python_interpreter={sys.executable}\n")
-    environment = {**os.environ, "OPS_RUNBOOK_RECORDS": str(tmp_path / "records"), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **env}
+    environment = {
+        **os.environ,
+        "OPS_RUNBOOK_RECORDS": str(tmp_path / "records"),
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        **env,
+    }
     environment.pop("OPS_RUNBOOK_RUN_ID", None)
     done = subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(tmp_path / "hosts"), str(tmp_path / "play.yml"), *arguments],
@@ -36,7 +48,13 @@ def recorded(tmp_path: Path) -> list[dict]:
 
 
 def document(status: str) -> dict:
-    check = {"type": "systemd_unit", "status": status, "summary": "x failed", "data": {"result": "signal"}, "missing": []}
+    check = {
+        "type": "systemd_unit",
+        "status": status,
+        "summary": "x failed",
+        "data": {"result": "signal"},
+        "missing": [],
+    }
     return {"target": "localhost/x", "status": status, "checks": {"unit": check}}
 
 
@@ -119,7 +137,9 @@ def test_lines_are_recorded_in_order_and_the_head_goes_out(tmp_path: Path, pipel
         ({"act": False, "diagnosis": {"chosen": CAUSE, "unexplained": []}}, 3, "PREDICTED"),
     ],
 )
-def test_plain_ansible_playbook_ends_with_the_documented_code(tmp_path: Path, facts: dict, code: int, word: str) -> None:
+def test_plain_ansible_playbook_ends_with_the_documented_code(
+    tmp_path: Path, facts: dict, code: int, word: str
+) -> None:
     got, said = play(tmp_path, [outcome(**facts)])
     assert got == code, said
     assert f"localhost/x {word}" in said

@@ -29,7 +29,11 @@ def cause(**changes: object) -> dict:
 def document(**checks: dict) -> dict:
     """A probe document of these checks: status critical and all data known unless said otherwise."""
     blank = {"status": "critical", "summary": "", "missing": [], "data": {}}
-    return {"target": "db1/x", "status": "critical", "checks": {name: {**blank, **check} for name, check in checks.items()}}
+    return {
+        "target": "db1/x",
+        "status": "critical",
+        "checks": {name: {**blank, **check} for name, check in checks.items()},
+    }
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,7 @@ def test_a_bad_condition_is_refused_when_loaded(when: str, says: str) -> None:
         "checks.port.data.addresses[?@ == '127.0.0.1']",
         "checks.port.status == 'critical' || checks.unit.summary == 'x'",
         "contains(checks.port.data.addresses[], '::1')",
-        '"checks".unit.data.result == \'signal\'',
+        "\"checks\".unit.data.result == 'signal'",
     ],
 )
 def test_a_good_condition_is_accepted(when: str) -> None:
@@ -112,7 +116,10 @@ def test_the_first_cause_that_holds_is_chosen_and_a_tried_remedy_is_not() -> Non
     ("unit", "reason"),
     [
         ({"data": {"result": "success"}}, "the condition is false"),
-        ({"status": "unknown", "summary": "no permission", "data": {"result": "signal"}}, "unit is unknown: no permission"),
+        (
+            {"status": "unknown", "summary": "no permission", "data": {"result": "signal"}},
+            "unit is unknown: no permission",
+        ),
         ({"data": {}}, "unit.result could not be determined"),
         ({"data": {"result": "signal"}, "missing": ["result"]}, "unit.result could not be determined"),
     ],

@@ -72,7 +72,14 @@ def test_a_limit_that_names_no_host(limit: str) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "tokens"),
-    [("db1", ["db1"]), ("web:!web1", ["web"]), ("a,b", ["a", "b"]), ("web[0:3]", ["web[0:3]"]), ("~db\\d", ["~db\\d"]), ("all", ["all"])],
+    [
+        ("db1", ["db1"]),
+        ("web:!web1", ["web"]),
+        ("a,b", ["a", "b"]),
+        ("web[0:3]", ["web[0:3]"]),
+        ("~db\\d", ["~db\\d"]),
+        ("all", ["all"]),
+    ],
 )
 def test_a_limit_that_names_hosts(limit: str, tokens: list[str]) -> None:
     assert guard.positive_tokens(limit) == tokens

@@ -71,7 +71,10 @@ def test_a_bug_is_called_a_bug_and_keeps_its_traceback(monkeypatch: pytest.Monke
 
 
 def test_stray_prints_do_not_reach_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_module(monkeypatch, "import os\ndef run(params, check):\n    print('noise')\n    os.system('echo more')\n    return {'ok': params}\n")
+    _with_module(
+        monkeypatch,
+        "import os\ndef run(params, check):\n    print('noise')\n    os.system('echo more')\n    return {'ok': params}\n",
+    )
     done = call(sys.executable, light.program(light.Call("made_up", {"a": 1}, False, deadline=60), MARK))
     assert document(done.stdout) == {"ok": {"a": 1}}
     assert b"noise" not in done.stdout
@@ -88,7 +91,9 @@ def test_the_program_ends_itself_at_its_deadline(monkeypatch: pytest.MonkeyPatch
     _with_module(monkeypatch, "import time\ndef run(params, check):\n    time.sleep(50)\n    return {}\n")
     done = call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=1), MARK))
     assert done.returncode == -14
-    assert light._no_answer("python3", {"rc": -14, "stdout": "", "stderr": ""})["msg"].startswith("The program on the target passed")
+    assert light._no_answer("python3", {"rc": -14, "stdout": "", "stderr": ""})["msg"].startswith(
+        "The program on the target passed"
+    )
 
 
 def test_an_old_python_says_what_is_needed() -> None:
@@ -112,7 +117,9 @@ def test_everything_that_travels_can_be_compiled_by_the_oldest_python() -> None:
     python = interpreters()[0]
     program = "import ast, sys\nfor name in sys.argv[1:]:\n    ast.parse(open(name, encoding='utf-8').read(), name)\n"
     files = [str(path) for path in light.ROOT.rglob("*.py")]
-    done = subprocess.run([python, "-I", "-c", program, *files], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [python, "-I", "-c", program, *files], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -7,8 +7,19 @@ import pytest
 from ansible_collections.ops.runbook.plugins.plugin_utils import outcome
 
 CAUSE = {"cause": "killed", "why": "It was killed.", "remedy": "start_service", "next_step": "look at {target}"}
-CURED = {"chosen": CAUSE, "remedy": "start_service", "failed": "", "refused": False, "stable": True, "stable_seconds": 3.0}
-REFUSAL = {"rule": "ask", "reason": "a person may have done this", "next_step": "run again with --approve start_service"}
+CURED = {
+    "chosen": CAUSE,
+    "remedy": "start_service",
+    "failed": "",
+    "refused": False,
+    "stable": True,
+    "stable_seconds": 3.0,
+}
+REFUSAL = {
+    "rule": "ask",
+    "reason": "a person may have done this",
+    "next_step": "run again with --approve start_service",
+}
 
 
 def document(status: str) -> dict:
@@ -46,9 +57,17 @@ REFUSED = {"allowed": False, "refusals": [REFUSAL]}
         ({"check_mode": True, "guard": ALLOWED}, "predicted", 3),
         ({"check_mode": True, "guard": REFUSED}, "refused", 7),
         ({"guard": REFUSED}, "refused", 7),
-        ({"diagnosis": {"chosen": {**CAUSE, "remedy": "escalate"}, "unexplained": []}, "guard": REFUSED}, "escalated", 8),
+        (
+            {"diagnosis": {"chosen": {**CAUSE, "remedy": "escalate"}, "unexplained": []}, "guard": REFUSED},
+            "escalated",
+            8,
+        ),
         ({"history": [{**CURED, "stable": False, "failed": "start failed"}], "diagnosis": NONE}, "failed", 5),
-        ({"history": [{**CURED, "stable": False, "failed": "budget", "refused": True}], "diagnosis": NONE}, "refused", 7),
+        (
+            {"history": [{**CURED, "stable": False, "failed": "budget", "refused": True}], "diagnosis": NONE},
+            "refused",
+            7,
+        ),
         ({"history": [{**CURED, "stable": False}], "diagnosis": NONE}, "unverified", 6),
         ({"history": [{**CURED, "stable": False}], "guard": ALLOWED}, "unverified", 6),
         ({"history": [{**CURED, "stable": False}], "guard": REFUSED}, "refused", 7),
@@ -69,7 +88,10 @@ def line(said: dict, label: str) -> str:
 def test_a_cure_says_what_it_did() -> None:
     said = outcome.conclude(
         facts(
-            history=[CURED], final=document("ok"), evidence="/e", seconds={"detect": 0.2, "act": 1.0},
+            history=[CURED],
+            final=document("ok"),
+            evidence="/e",
+            seconds={"detect": 0.2, "act": 1.0},
             changes=[{"object": "mongod.service", "before": "failed", "after": "active"}],
             undo=[{"kind": "none", "reason": "a start is not undone"}],
         )  # fmt: skip
@@ -86,9 +108,15 @@ def test_a_cure_says_what_it_did() -> None:
 
 
 def test_of_a_change_only_what_differs_is_shown() -> None:
-    change = {"object": "mongod.service", "before": {"active_state": "failed", "pid": 7}, "after": {"active_state": "active", "pid": 7}}
+    change = {
+        "object": "mongod.service",
+        "before": {"active_state": "failed", "pid": 7},
+        "after": {"active_state": "active", "pid": 7},
+    }
     assert outcome.change_text(change) == "mongod.service active_state: failed -> active"
-    assert outcome.change_text({"object": "a", "before": None, "after": {"mode": "0600"}}) == "a: None -> {'mode': '0600'}"
+    assert (
+        outcome.change_text({"object": "a", "before": None, "after": {"mode": "0600"}}) == "a: None -> {'mode': '0600'}"
+    )
 
 
 def test_a_refusal_says_why_and_what_next() -> None:
@@ -142,7 +170,19 @@ def test_a_refusal_by_a_module_is_the_reason() -> None:
 
 @pytest.mark.parametrize(
     ("codes", "expected"),
-    [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 4], 4), ([4, 7], 7), ([7, 8], 8), ([8, 6], 6), ([6, 5], 5), ([5, 2], 2), ([2, 1], 1), ([99], 1)],
+    [
+        ([], 0),
+        ([0, 0], 0),
+        ([0, 3], 3),
+        ([3, 4], 4),
+        ([4, 7], 7),
+        ([7, 8], 8),
+        ([8, 6], 6),
+        ([6, 5], 5),
+        ([5, 2], 2),
+        ([2, 1], 1),
+        ([99], 1),
+    ],
 )
 def test_the_gravest_wins(codes: list[int], expected: int) -> None:
     assert outcome.gravest(codes) == expected
@@ -154,11 +194,19 @@ def test_the_gravest_wins(codes: list[int], expected: int) -> None:
         ({"msg": "Missing sudo password"}, 4, "-K"),
         ({"msg": "Incorrect\n sudo password"}, 4, "right sudo password"),
         ({"msg": "viewer is not in the sudoers file."}, 4, "ansible_become: false"),
-        ({"msg": "/usr/bin/python3 cannot be run on the target. set ansible_python_interpreter."}, 4, "install python3"),
+        (
+            {"msg": "/usr/bin/python3 cannot be run on the target. set ansible_python_interpreter."},
+            4,
+            "install python3",
+        ),
         ({"msg": "ssh: connect: no route", "unreachable": True}, 4, "ansible.builtin.ping db1"),
         ({"msg": "unknown type", "error": {"kind": "BadInput"}}, 2, "correct it"),
         ({"msg": "Validation of arguments failed", "argument_errors": ["x"]}, 2, "correct it"),
-        ({"msg": "No start of json char found", "module_stderr": "viewer is not in the sudoers file."}, 4, "ansible_become"),
+        (
+            {"msg": "No start of json char found", "module_stderr": "viewer is not in the sudoers file."},
+            4,
+            "ansible_become",
+        ),
         ({"msg": "Assertion failed", "assertion": "x == 1"}, 7, "see why"),
         ({"msg": "KeyError: 'x' (this is a bug)"}, 1, "report it"),
         ({}, 1, "report it"),
@@ -178,7 +226,10 @@ def test_a_run_without_an_outcome(result: dict, code: int, step: str) -> None:
         ({"kind": "file", "path": "/etc/a b", "aside": "/var/lib/x"}, "cp --preserve=all /var/lib/x '/etc/a b'"),
         ({"kind": "file", "path": "/etc/a", "aside": None}, "rm /etc/a"),
         ({"kind": "unit", "mask": True, "name": "mongod.service"}, "systemctl mask mongod.service"),
-        ({"kind": "service_state", "name": "m.service"}, "none (a start is not undone; systemctl stop m.service stops it)"),
+        (
+            {"kind": "service_state", "name": "m.service"},
+            "none (a start is not undone; systemctl stop m.service stops it)",
+        ),
         ({"kind": "ownership", "entries": [1, 2]}, "ownership: 2 prior values are in the record of this run"),
     ],
 )

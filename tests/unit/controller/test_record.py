@@ -21,7 +21,9 @@ def lines(where: Path) -> list[dict]:
 
 def test_each_line_names_the_one_before(tmp_path: Path) -> None:
     where = tmp_path / "new" / "records"
-    heads = [record.append(where, "r1", "db1", phase, {"n": n}) for n, phase in enumerate(("looked", "intent", "acted"))]
+    heads = [
+        record.append(where, "r1", "db1", phase, {"n": n}) for n, phase in enumerate(("looked", "intent", "acted"))
+    ]
     found = lines(where)
     assert [line["seq"] for line in found] == [1, 2, 3]
     assert [line["previous"] for line in found] == [record.ORIGIN, *heads[:2]]
@@ -38,7 +40,13 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 
 
 def test_secrets_are_masked_at_every_depth(tmp_path: Path) -> None:
-    record.append(tmp_path, "r1", "db1", "looked", {"a": [{"b": "mongodb://root:s3cret@db1/admin"}], "c": "password=s3cret", "d": 7})
+    record.append(
+        tmp_path,
+        "r1",
+        "db1",
+        "looked",
+        {"a": [{"b": "mongodb://root:s3cret@db1/admin"}], "c": "password=s3cret", "d": 7},
+    )
     text = (tmp_path / record.NAME).read_text()
     assert "s3cret" not in text
     assert '"d":7' in text
@@ -81,7 +89,9 @@ def _write(where: Path, number: int) -> None:
 
 
 def test_many_processes_keep_one_chain(tmp_path: Path) -> None:
-    workers = [multiprocessing.get_context("fork").Process(target=_write, args=(tmp_path, number)) for number in range(6)]
+    workers = [
+        multiprocessing.get_context("fork").Process(target=_write, args=(tmp_path, number)) for number in range(6)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

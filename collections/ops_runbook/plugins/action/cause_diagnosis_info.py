@@ -15,9 +15,7 @@ class ActionModule(LightAction):
 
     NAME = "cause_diagnosis_info"
 
-    def perform(
-        self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]
-    ) -> dict[str, t.Any]:
+    def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """Validate the causes, then diagnose."""
         errors = diagnosis.validate(params["causes"], params["checks"])
         if errors:

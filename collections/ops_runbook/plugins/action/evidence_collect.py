@@ -77,8 +77,14 @@ def keep(folder: Path, about: dict[str, str], answer: dict[str, t.Any]) -> dict[
     for document in answer["documents"]:
         data = document["text"].encode("utf-8", "backslashreplace")
         write_file(str(folder / document["name"]), data)
-        files.append({"name": document["name"], "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
-                      "truncated": document["truncated"]})
+        files.append(
+            {
+                "name": document["name"],
+                "bytes": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "truncated": document["truncated"],
+            }
+        )
     kept = {"files": files, "omitted": answer["omitted"]}
     manifest = {"schema": SCHEMA, **about, "collected_at": answer["collected_at"], **kept}
     write_file(str(folder / "manifest.json"), json.dumps(manifest, indent=1).encode("ascii") + b"\n")

@@ -24,7 +24,10 @@ class ActionModule(LightAction):
         """Collect the facts and decide."""
         file = guard.remedy_file(params["cause"]["remedy"], params["folders"])
         facts = {
-            **{key: params[key] for key in ("target", "approved", "risk_limit", "desired_state", "confirm", "most_hosts")},
+            **{
+                key: params[key]
+                for key in ("target", "approved", "risk_limit", "desired_state", "confirm", "most_hosts")
+            },
             "limit": context.CLIARGS.get("subset"),
             "hosts": len(task_vars.get("ansible_play_batch") or [1]),
             "kill_switch": read_hold(str(Path(params["kill_switch"]).expanduser())),

@@ -10,7 +10,14 @@ from datetime import datetime
 from ansible_collections.ops.runbook.plugins.plugin_utils import outcome, record
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
-_PHASES = {"looked": "detect", "leased": "decide", "evidence": "evidence", "decided": "decide", "acted": "act", "verified": "verify"}
+_PHASES = {
+    "looked": "detect",
+    "leased": "decide",
+    "evidence": "evidence",
+    "decided": "decide",
+    "acted": "act",
+    "verified": "verify",
+}
 
 
 def seconds_by_phase(lines: list[record.Line]) -> dict[str, float]:
@@ -34,9 +41,7 @@ class ActionModule(LightAction):
     NAME = "run_record"
     ENTRY = "journal"
 
-    def perform(
-        self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]
-    ) -> dict[str, t.Any]:
+    def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """Write the line, then the head; for the outcome, sum up the run."""
         where, run, host = record.folder(), record.run_id(), str(task_vars["inventory_hostname"])
         entry = dict(params["entry"])
@@ -53,7 +58,10 @@ class ActionModule(LightAction):
             }
         answer["head"] = record.append(where, run, host, params["phase"], entry)
         if params["journal"] and not self._task.check_mode:
-            said = {"phase": params["phase"], "entry": {"message": f"run {run} {params['phase']} head {answer['head']}"}}
+            said = {
+                "phase": params["phase"],
+                "entry": {"message": f"run {run} {params['phase']} head {answer['head']}"},
+            }
             answer["journal"] = self.call(said, task_vars, no_log).get("journal")
         return answer
 

@@ -88,7 +88,9 @@ class CallbackModule(CallbackBase):
         for host in sorted({*stats.processed, *stats.dark}):
             code, lines = self._of_host(host, bool(stats.dark.get(host)))
             codes.append(code)
-            self._display.display("\n" + "\n".join(lines), color="green" if code == 0 else "yellow" if code == 3 else "red")
+            self._display.display(
+                "\n" + "\n".join(lines), color="green" if code == 0 else "yellow" if code == 3 else "red"
+            )
         self._display.display(f"\nrun {record.run_id()}  record {record.folder() / record.NAME}")
         code = outcome.gravest(codes)
         if code:

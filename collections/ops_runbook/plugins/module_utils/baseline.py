@@ -50,8 +50,16 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
         changed, changes, undo, message, diff ({} or {prepared: unified diff}), files ([{path, present, sha256, mode,
         owner, group, drifted, drift}]), aside (where the replaced file lies, or None), captured_at (RFC 3339, or None).
     """
-    empty = {"changed": False, "changes": [], "undo": _NOTHING, "message": "", "diff": {}, "files": [], "aside": None,
-             "captured_at": None}
+    empty = {
+        "changed": False,
+        "changes": [],
+        "undo": _NOTHING,
+        "message": "",
+        "diff": {},
+        "files": [],
+        "aside": None,
+        "captured_at": None,
+    }
     try:
         _demand_name(params["service"], "service")
         _demand_name(params["run_id"] or "standalone", "run_id")
@@ -87,8 +95,14 @@ def snapshot(path: str) -> tuple[dict[str, Any], Content]:
     except FileNotFoundError:
         return {"path": path, "present": False, "sha256": None, "mode": None, "owner": None, "group": None}, None
     found = file_stat(seen)
-    return {"path": path, "present": True, "sha256": sha256(data), "mode": found.mode, "owner": found.owner,
-            "group": found.group}, data
+    return {
+        "path": path,
+        "present": True,
+        "sha256": sha256(data),
+        "mode": found.mode,
+        "owner": found.owner,
+        "group": found.group,
+    }, data
 
 
 def sha256(data: Content) -> str | None:
@@ -183,8 +197,11 @@ def _captured(params: dict[str, Any], check: bool) -> dict[str, Any]:
     entries = [dict(entry, copy=entry["sha256"]) for entry, _data in seen]
     old = earlier(service)
     if old and old["files"] == entries and not any(_damage(service, entry) for entry in entries):
-        return {"files": [listed(entry, []) for entry in entries], "captured_at": old["captured_at"],
-                "message": "the baseline of %s is up to date" % service}
+        return {
+            "files": [listed(entry, []) for entry in entries],
+            "captured_at": old["captured_at"],
+            "message": "the baseline of %s is up to date" % service,
+        }
     manifest = {"schema": SCHEMA, "service": service, "captured_at": utc(time.time()), "files": entries}
     plan = _plan(params, old, manifest)
     if not check:
@@ -198,16 +215,29 @@ def _plan(params: dict[str, Any], old: dict[str, Any] | None, manifest: dict[str
     service, path = params["service"], os.path.join(_folder(params["service"]), "manifest.json")
     was = {entry["path"]: entry for entry in old["files"]} if old else {}
     now = {entry["path"]: entry for entry in manifest["files"]}
-    changes = [{"object": "baseline of %s: %s" % (service, one), "before": shown(was.get(one)),
-                "after": shown(now.get(one))} for one in {**was, **now} if was.get(one) != now.get(one)]
+    changes = [
+        {"object": "baseline of %s: %s" % (service, one), "before": shown(was.get(one)), "after": shown(now.get(one))}
+        for one in {**was, **now}
+        if was.get(one) != now.get(one)
+    ]
     before, data = _text(old) if old else None, _text(manifest)
     aside = aside_path(params, path, before)
     owner = (os.geteuid(), os.getegid(), "0600")
-    result = {"changed": True, "changes": changes, "files": [listed(entry, []) for entry in manifest["files"]],
-              "aside": aside, "captured_at": manifest["captured_at"], "undo": undo(path, aside, data, owner),
-              "message": "%d file(s) are the baseline of %s now" % (len(now), service)}
-    return {"data": data, "before": before, "result": result,
-            "keep": {str(entry["copy"]) for entry in [*was.values(), *now.values()]}}
+    result = {
+        "changed": True,
+        "changes": changes,
+        "files": [listed(entry, []) for entry in manifest["files"]],
+        "aside": aside,
+        "captured_at": manifest["captured_at"],
+        "undo": undo(path, aside, data, owner),
+        "message": "%d file(s) are the baseline of %s now" % (len(now), service),
+    }
+    return {
+        "data": data,
+        "before": before,
+        "result": result,
+        "keep": {str(entry["copy"]) for entry in [*was.values(), *now.values()]},
+    }
 
 
 def _text(manifest: dict[str, Any]) -> bytes:
@@ -250,8 +280,9 @@ def put_aside(aside: str | None, data: Content) -> None:
         write_file(aside, data)
 
 
-def undo(path: str, aside: str | None, after: Content,
-         owner: tuple[int | None, int | None, str | None]) -> dict[str, Any]:
+def undo(
+    path: str, aside: str | None, after: Content, owner: tuple[int | None, int | None, str | None]
+) -> dict[str, Any]:
     """Put aside back, or remove path where aside is None, while path's content still has sha256 (None: no file)."""
     uid, gid, mode = owner if aside else (None, None, None)
     return {"kind": "file", "path": path, "aside": aside, "sha256": sha256(after), "uid": uid, "gid": gid, "mode": mode}
@@ -260,11 +291,15 @@ def undo(path: str, aside: str | None, after: Content,
 def _verified(params: dict[str, Any], check: bool) -> dict[str, Any]:
     manifest = load(params["service"])
     files = [listed(entry, _drift(params["service"], entry)) for entry in manifest["files"]]
-    said = ["%s (%s)" % (one["path"], ", ".join(drift["field"] for drift in one["drift"]))
-            for one in files if one["drift"]]
+    said = [
+        "%s (%s)" % (one["path"], ", ".join(drift["field"] for drift in one["drift"])) for one in files if one["drift"]
+    ]
     good = "%d file(s) are as in the baseline" % len(files)
-    return {"files": files, "captured_at": manifest["captured_at"],
-            "message": "differs from the baseline: " + "; ".join(said) if said else good}
+    return {
+        "files": files,
+        "captured_at": manifest["captured_at"],
+        "message": "differs from the baseline: " + "; ".join(said) if said else good,
+    }
 
 
 def _drift(service: str, entry: dict[str, Any]) -> list[dict[str, Any]]:
@@ -275,8 +310,11 @@ def _drift(service: str, entry: dict[str, Any]) -> list[dict[str, Any]]:
         found = [{"field": "kind", "before": "file", "after": error.what}]
     else:
         fields = _FIELDS if now["present"] == entry["present"] else _FIELDS[:1]
-        found = [{"field": field, "before": entry[field], "after": now[field]}
-                 for field in fields if entry[field] != now[field]]
+        found = [
+            {"field": field, "before": entry[field], "after": now[field]}
+            for field in fields
+            if entry[field] != now[field]
+        ]
     damage = _damage(service, entry)
     return [*found, {"field": "copy", "before": entry["copy"], "after": damage}] if damage else found
 

@@ -139,6 +139,6 @@ def _rare(kind: int, raw: bytes, at: int) -> tuple[Any, int]:
         name, at = _string(raw, at)
         return "%s:%s" % (name, raw[at : at + 12].hex()), at + 12
     if kind == 0x0F:
-        code, _ = _string(raw, at + 4)
+        code, _end = _string(raw, at + 4)
         return code, at + struct.unpack_from("<i", raw, at)[0]
     raise ValueError("damaged BSON: unknown type 0x%02x" % kind)

@@ -93,8 +93,11 @@ def parse_budget(data: bytes, path: str) -> list[dict[str, Any]]:
         if not isinstance(starts, list) or not all(map(_sound, starts)):
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Refused("the restart budget is damaged, so nobody knows how often it was started", path,
-                      "Look at the journal for recent starts, then: rm %s" % path) from None
+        raise Refused(
+            "the restart budget is damaged, so nobody knows how often it was started",
+            path,
+            "Look at the journal for recent starts, then: rm %s" % path,
+        ) from None
     return starts
 
 

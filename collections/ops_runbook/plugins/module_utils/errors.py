@@ -40,10 +40,16 @@ class Refused(OpsError):
     """A guard said no; the target was not touched."""
 
 
-def answer(run: Callable[[dict[str, Any], bool], dict[str, Any]], params: dict[str, Any], check: bool) -> dict[str, Any]:
+def answer(
+    run: Callable[[dict[str, Any], bool], dict[str, Any]], params: dict[str, Any], check: bool
+) -> dict[str, Any]:
     """Call run(params, check) and turn what a person has to know into a failed result; both roads of a module end here."""
     try:
         return run(params, check)
     except OpsError as error:
-        return dict(error.result, failed=True, msg=str(error),
-                    error={"kind": type(error).__name__, "what": error.what, "where": error.where, "hint": error.hint})
+        return dict(
+            error.result,
+            failed=True,
+            msg=str(error),
+            error={"kind": type(error).__name__, "what": error.what, "where": error.where, "hint": error.hint},
+        )

@@ -29,17 +29,81 @@ _SMALLEST = 4096
 _MOST_FILES, _MOST_PROCESSES = 10, 20
 # Of `systemctl show`: an allow list, so that neither Environment= nor what a later systemd adds comes along.
 _PROPERTIES = (
-    "Id", "Names", "Description", "LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "SourcePath",
-    "DropInPaths", "NeedDaemonReload", "Type", "Result", "Restart", "RestartUSec", "NRestarts", "MainPID", "ControlPID",
-    "ExecMainCode", "ExecMainStatus", "ExecMainStartTimestamp", "ExecMainExitTimestamp", "StatusText", "StatusErrno",
-    "ActiveEnterTimestamp", "ActiveExitTimestamp", "InactiveEnterTimestamp", "StateChangeTimestamp", "InvocationID",
-    "StartLimitBurst", "StartLimitIntervalUSec", "TimeoutStartUSec", "TimeoutStopUSec", "WatchdogUSec", "KillMode",
-    "User", "Group", "WorkingDirectory", "Requires", "Wants", "After", "Before", "Conflicts", "ConditionResult",
-    "AssertResult", "TasksCurrent", "TasksMax", "MemoryCurrent", "MemoryPeak", "MemoryMax", "MemoryHigh", "OOMPolicy",
-    "CPUUsageNSec", "LimitNOFILE", "LimitNPROC", "LimitMEMLOCK", "LimitCORE", "OOMScoreAdjust", "ReadWritePaths")
+    "Id",
+    "Names",
+    "Description",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "FragmentPath",
+    "SourcePath",
+    "DropInPaths",
+    "NeedDaemonReload",
+    "Type",
+    "Result",
+    "Restart",
+    "RestartUSec",
+    "NRestarts",
+    "MainPID",
+    "ControlPID",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "ExecMainStartTimestamp",
+    "ExecMainExitTimestamp",
+    "StatusText",
+    "StatusErrno",
+    "ActiveEnterTimestamp",
+    "ActiveExitTimestamp",
+    "InactiveEnterTimestamp",
+    "StateChangeTimestamp",
+    "InvocationID",
+    "StartLimitBurst",
+    "StartLimitIntervalUSec",
+    "TimeoutStartUSec",
+    "TimeoutStopUSec",
+    "WatchdogUSec",
+    "KillMode",
+    "User",
+    "Group",
+    "WorkingDirectory",
+    "Requires",
+    "Wants",
+    "After",
+    "Before",
+    "Conflicts",
+    "ConditionResult",
+    "AssertResult",
+    "TasksCurrent",
+    "TasksMax",
+    "MemoryCurrent",
+    "MemoryPeak",
+    "MemoryMax",
+    "MemoryHigh",
+    "OOMPolicy",
+    "CPUUsageNSec",
+    "LimitNOFILE",
+    "LimitNPROC",
+    "LimitMEMLOCK",
+    "LimitCORE",
+    "OOMScoreAdjust",
+    "ReadWritePaths",
+)
 _NO_LOGS = ("/dev/", "/etc/", "/proc/", "/run/credentials/", "/run/secrets/", "/sys/", "/var/lib/ops-runbook/")
 _NO_LOG_ENDINGS = (
-    ".cnf", ".conf", ".env", ".ini", ".jks", ".key", ".p12", ".pem", ".properties", ".yaml", ".yml", "_history")
+    ".cnf",
+    ".conf",
+    ".env",
+    ".ini",
+    ".jks",
+    ".key",
+    ".p12",
+    ".pem",
+    ".properties",
+    ".yaml",
+    ".yml",
+    "_history",
+)
 _SHOW_ENVIRONMENTS = ("env", "printenv", "show-environment")
 
 
@@ -115,8 +179,12 @@ def collect(host: Host, items: dict[str, Look], limit: int, seconds: float = ALL
     texts = {name: found[name] for name in items if name in found}
     for name in set(items) - set(texts) - set(reasons):
         reasons[name] = "did not end within %g s" % seconds
-    return {"changed": False, "collected_at": utc(host.now()), "documents": shared_out(texts, limit),
-            "omitted": [{"name": name, "reason": reasons[name]} for name in items if name in reasons]}
+    return {
+        "changed": False,
+        "collected_at": utc(host.now()),
+        "documents": shared_out(texts, limit),
+        "omitted": [{"name": name, "reason": reasons[name]} for name in items if name in reasons],
+    }
 
 
 def shared_out(texts: dict[str, str], limit: int) -> list[dict[str, Any]]:
@@ -143,6 +211,7 @@ def _tail(content: bytes, allowed: int) -> bytes:
 
 
 # ---- one function for each thing to look at
+
 
 def _shown(argv: list[str], done: Completed) -> str:
     """A command and what it said, as a terminal would show it."""
@@ -246,8 +315,16 @@ def _processes(host: Host) -> str:
                 continue
             fields = dict(line.partition(":\t")[::2] for line in text.splitlines())
             size = int((fields.get("VmRSS") or "0").split()[0])
-            found.append((size, pid, fields.get("State", "?")[:1], fields.get("Uid", "?").split("\t")[0],
-                          fields.get("Threads", "?"), fields.get("Name", "?")))
+            found.append(
+                (
+                    size,
+                    pid,
+                    fields.get("State", "?")[:1],
+                    fields.get("Uid", "?").split("\t")[0],
+                    fields.get("Threads", "?"),
+                    fields.get("Name", "?"),
+                )
+            )
     found.sort(reverse=True)
     wanted = [one for place, one in enumerate(found) if place < _MOST_PROCESSES or one[2] in "DTZ"]
     rows = ["%9d %8s %5s %8s %8s %s" % row for row in wanted]

@@ -161,7 +161,7 @@ def _drop(directory: int, name: str) -> None:
 def _fill(file: int, data: bytes, mode: int, owner: tuple[int, int], labels: dict[str, bytes]) -> None:
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(file, rest):]
+        rest = rest[os.write(file, rest) :]
     if owner != (-1, -1):
         os.fchown(file, *owner)
     for name, value in labels.items():
@@ -276,8 +276,10 @@ def account_ids(owner: str | None, group: str | None) -> tuple[int | None, int |
     import grp
     import pwd
 
-    return (_id(owner, "user", lambda name: pwd.getpwnam(name).pw_uid),
-            _id(group, "group", lambda name: grp.getgrnam(name).gr_gid))
+    return (
+        _id(owner, "user", lambda name: pwd.getpwnam(name).pw_uid),
+        _id(group, "group", lambda name: grp.getgrnam(name).gr_gid),
+    )
 
 
 def _id(name: str | None, kind: str, lookup: Callable[[str], int]) -> int | None:

@@ -80,8 +80,13 @@ class FileStat:
             setattr(self, name, fields[name])
 
 
-_KINDS = ((stat_module.S_ISREG, "file"), (stat_module.S_ISDIR, "directory"), (stat_module.S_ISLNK, "link"),
-          (stat_module.S_ISSOCK, "socket"), (stat_module.S_ISFIFO, "fifo"))
+_KINDS = (
+    (stat_module.S_ISREG, "file"),
+    (stat_module.S_ISDIR, "directory"),
+    (stat_module.S_ISLNK, "link"),
+    (stat_module.S_ISSOCK, "socket"),
+    (stat_module.S_ISFIFO, "fifo"),
+)
 
 
 def file_stat(raw: os.stat_result) -> FileStat:
@@ -98,9 +103,19 @@ def file_stat(raw: os.stat_result) -> FileStat:
     except KeyError:
         group = str(raw.st_gid)
     kind = next((name for test, name in _KINDS if test(raw.st_mode)), "device")
-    return FileStat(kind=kind, mode="%04o" % stat_module.S_IMODE(raw.st_mode), owner=owner, group=group, uid=raw.st_uid,
-                    gid=raw.st_gid, size=raw.st_size, mtime=raw.st_mtime, inode=raw.st_ino, device=raw.st_dev,
-                    links=raw.st_nlink)
+    return FileStat(
+        kind=kind,
+        mode="%04o" % stat_module.S_IMODE(raw.st_mode),
+        owner=owner,
+        group=group,
+        uid=raw.st_uid,
+        gid=raw.st_gid,
+        size=raw.st_size,
+        mtime=raw.st_mtime,
+        inode=raw.st_ino,
+        device=raw.st_dev,
+        links=raw.st_nlink,
+    )
 
 
 class LocalHost:
@@ -118,10 +133,18 @@ class LocalHost:
 
         env = dict(os.environ, LC_ALL="C", LANGUAGE="C", SYSTEMD_PAGER="", SYSTEMD_COLORS="0")
         try:
-            child = subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                     env=env, start_new_session=True)
+            child = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                start_new_session=True,
+            )
         except FileNotFoundError:
-            raise CannotLook("%s is not installed" % argv[0], hint="Install it or set the check's tool option.") from None
+            raise CannotLook(
+                "%s is not installed" % argv[0], hint="Install it or set the check's tool option."
+            ) from None
         except PermissionError:
             raise CannotLook("%s may not be run by this user" % argv[0]) from None
         try:
@@ -133,7 +156,9 @@ class LocalHost:
                 pass
             child.communicate()
             raise CannotLook("%s did not end within %g s" % (" ".join(argv[:3]), timeout)) from None
-        return Completed(child.returncode, out.decode("utf-8", "backslashreplace"), err.decode("utf-8", "backslashreplace"))
+        return Completed(
+            child.returncode, out.decode("utf-8", "backslashreplace"), err.decode("utf-8", "backslashreplace")
+        )
 
     def read(self, path: str, limit: int = 1048576, offset: int = 0) -> bytes:
         """At most limit bytes of path from offset; a negative offset counts from the end."""
@@ -160,9 +185,14 @@ class LocalHost:
     def statvfs(self, path: str) -> dict[str, int]:
         """size, free, available (bytes; available is what an ordinary user gets), inodes, inodes_free, read_only (0 or 1)."""
         raw = os.statvfs(path)
-        return {"size": raw.f_blocks * raw.f_frsize, "free": raw.f_bfree * raw.f_frsize,
-                "available": raw.f_bavail * raw.f_frsize, "inodes": raw.f_files, "inodes_free": raw.f_ffree,
-                "read_only": int(bool(raw.f_flag & os.ST_RDONLY))}
+        return {
+            "size": raw.f_blocks * raw.f_frsize,
+            "free": raw.f_bfree * raw.f_frsize,
+            "available": raw.f_bavail * raw.f_frsize,
+            "inodes": raw.f_files,
+            "inodes_free": raw.f_ffree,
+            "read_only": int(bool(raw.f_flag & os.ST_RDONLY)),
+        }
 
     def connect(self, host: str, port: int, timeout: float) -> socket.socket:
         """An open TCP connection whose later operations have the same timeout."""

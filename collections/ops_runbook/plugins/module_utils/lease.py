@@ -45,8 +45,14 @@ class Seen:
     def view(self) -> dict[str, Any]:
         """{name, run_id, holder, expires_in (seconds), mine, held}; the three are None when nobody has it."""
         shown = self.lease if self.lease and (self.held or self.mine) else {}
-        return {"name": self.name, "run_id": shown.get("run_id"), "holder": shown.get("holder"), "mine": self.mine,
-                "held": self.held, "expires_in": max(0.0, round(self.left, 1)) if shown else None}
+        return {
+            "name": self.name,
+            "run_id": shown.get("run_id"),
+            "holder": shown.get("holder"),
+            "mine": self.mine,
+            "held": self.held,
+            "expires_in": max(0.0, round(self.left, 1)) if shown else None,
+        }
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -116,8 +122,11 @@ def lease_name(text: str) -> str:
     """
     name = text.replace("/", "_")
     if not 1 <= len(name) <= 64 or name[0] == "." or not _LETTERS.issuperset(name):
-        raise BadInput("%r cannot be the name of a lease" % text, "name",
-                       "Use 1 to 64 letters, digits, '.', '_', '-', not beginning with a dot.")
+        raise BadInput(
+            "%r cannot be the name of a lease" % text,
+            "name",
+            "Use 1 to 64 letters, digits, '.', '_', '-', not beginning with a dot.",
+        )
     return name
 
 
@@ -153,8 +162,11 @@ def parse_lease(data: bytes, path: str) -> dict[str, Any]:
         if not all(isinstance(lease[field], str) for field in _TEXTS) or not 0 <= lease["expires"] < float("inf"):
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Refused("the lease file is damaged, so nobody can tell who holds it", path,
-                      "See that no run is active on this host, then: rm %s" % path) from None
+        raise Refused(
+            "the lease file is damaged, so nobody can tell who holds it",
+            path,
+            "See that no run is active on this host, then: rm %s" % path,
+        ) from None
     return dict(lease)
 
 
@@ -198,8 +210,10 @@ def _demand(seen: Seen) -> None:
     if problem is None and not seen.mine:
         problem = Refused("this run does not hold the lease %s" % seen.name, hint="Acquire it first: target_lease.")
     if problem is None and seen.left <= 0:
-        problem = Refused("the lease %s ended %.0f s ago" % (seen.name, -seen.left),
-                          hint="Acquire it again and look again before acting: another run may have acted since.")
+        problem = Refused(
+            "the lease %s ended %.0f s ago" % (seen.name, -seen.left),
+            hint="Acquire it again and look again before acting: another run may have acted since.",
+        )
     if problem is not None:
         problem.result = _view(seen)
         raise problem
@@ -211,10 +225,14 @@ def _held_by_another(seen: Seen) -> Refused | None:
         return None
     who = "%s (run %s)" % (seen.lease["holder"] or "another run", seen.lease["run_id"])
     if seen.left > 0:
-        return Refused("the lease %s is held by %s for another %.0f s" % (seen.name, who, seen.left),
-                       hint="Wait for that run to end; if it is dead, the lease ends by itself.")
-    return Refused("the lease %s of %s has ended, but its act is still running" % (seen.name, who),
-                   hint="Wait for the act to end, or see what it does: fuser -v %s" % _path(seen.name, ".lock"))
+        return Refused(
+            "the lease %s is held by %s for another %.0f s" % (seen.name, who, seen.left),
+            hint="Wait for that run to end; if it is dead, the lease ends by itself.",
+        )
+    return Refused(
+        "the lease %s of %s has ended, but its act is still running" % (seen.name, who),
+        hint="Wait for the act to end, or see what it does: fuser -v %s" % _path(seen.name, ".lock"),
+    )
 
 
 def _view(seen: Seen) -> dict[str, Any]:
@@ -234,8 +252,14 @@ def _acquire(seen: Seen, holder: str, ttl: float, check: bool) -> dict[str, Any]
         problem.result = _view(seen)
         raise problem
     boot_id, now = boot_clock()
-    taken = {"name": seen.name, "run_id": seen.run_id, "holder": holder, "boot_id": boot_id, "expires": now + ttl,
-             "taken_at": utc(time.time())}
+    taken = {
+        "name": seen.name,
+        "run_id": seen.run_id,
+        "holder": holder,
+        "boot_id": boot_id,
+        "expires": now + ttl,
+        "taken_at": utc(time.time()),
+    }
     if not check:
         _write(seen, taken)
     message = "the lease is taken for %g s" % ttl

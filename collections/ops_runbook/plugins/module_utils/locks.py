@@ -52,6 +52,9 @@ def _wait_for(lock: int, directory: str, wait: float) -> None:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until:
-                raise OpsError("another process has locked it for more than %g s" % wait, directory,
-                               "See which, and whether it is stopped: fuser -v %s" % directory) from None
+                raise OpsError(
+                    "another process has locked it for more than %g s" % wait,
+                    directory,
+                    "See which, and whether it is stopped: fuser -v %s" % directory,
+                ) from None
             time.sleep(0.01)

@@ -64,7 +64,7 @@ class Connection:
             raise NoAnswer("protocol", "the answer is not MongoDB's: %s" % error) from error
 
     def _reply(self) -> dict[str, Any]:
-        size, _, answers, opcode = struct.unpack("<iiii", self._exactly(16))
+        size, _serial, answers, opcode = struct.unpack("<iiii", self._exactly(16))
         if opcode != _OP_MSG or answers != self._serial or not 26 <= size <= _LARGEST:
             raise ValueError("opcode %d, %d bytes" % (opcode, size))
         payload = self._exactly(size - 16)

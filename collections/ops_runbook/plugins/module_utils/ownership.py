@@ -19,23 +19,90 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Not these themselves, but what lies below them.
-PROTECTED = frozenset((
-    "/", "/etc", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/usr/local",  # noqa: S108 - refused
-    "/var", "/var/cache", "/var/lib", "/var/lock", "/var/log", "/var/mail", "/var/opt", "/var/run", "/var/spool",
-    "/var/tmp"))  # noqa: S108 - refused
+PROTECTED = frozenset(
+    (
+        "/",
+        "/etc",
+        "/home",
+        "/media",
+        "/mnt",
+        "/opt",
+        "/run",
+        "/srv",
+        "/tmp",
+        "/usr",
+        "/usr/local",
+        "/var",
+        "/var/cache",
+        "/var/lib",
+        "/var/lock",
+        "/var/log",
+        "/var/mail",
+        "/var/opt",
+        "/var/run",
+        "/var/spool",
+        "/var/tmp",
+    )
+)
 # Neither these nor anything below them: owned by the system, or by this library.
 PROTECTED_TREES = (
-    "/bin", "/boot", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root", "/sbin", "/sys",
-    "/etc/cron.d", "/etc/group", "/etc/gshadow", "/etc/ld.so.preload", "/etc/pam.d", "/etc/passwd", "/etc/security",
-    "/etc/shadow", "/etc/ssh", "/etc/sudoers", "/etc/sudoers.d", "/etc/systemd", "/run/dbus", "/run/ops-runbook",
-    "/run/systemd", "/run/user", "/usr/bin", "/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec",
-    "/usr/local/bin", "/usr/local/lib", "/usr/local/sbin", "/usr/sbin", "/usr/share", "/var/lib/apt",
-    "/var/lib/containers", "/var/lib/docker", "/var/lib/dpkg", "/var/lib/kubelet", "/var/lib/ops-runbook",
-    "/var/lib/pam", "/var/lib/systemd", "/var/spool/cron")
+    "/bin",
+    "/boot",
+    "/dev",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/proc",
+    "/root",
+    "/sbin",
+    "/sys",
+    "/etc/cron.d",
+    "/etc/group",
+    "/etc/gshadow",
+    "/etc/ld.so.preload",
+    "/etc/pam.d",
+    "/etc/passwd",
+    "/etc/security",
+    "/etc/shadow",
+    "/etc/ssh",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/systemd",
+    "/run/dbus",
+    "/run/ops-runbook",
+    "/run/systemd",
+    "/run/user",
+    "/usr/bin",
+    "/usr/include",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/local/bin",
+    "/usr/local/lib",
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/usr/share",
+    "/var/lib/apt",
+    "/var/lib/containers",
+    "/var/lib/docker",
+    "/var/lib/dpkg",
+    "/var/lib/kubelet",
+    "/var/lib/ops-runbook",
+    "/var/lib/pam",
+    "/var/lib/systemd",
+    "/var/spool/cron",
+)
 SECONDS = 600
 _DEEPEST, _MOST_OMITTED = 100, 200
-_KINDS = ((stat.S_ISLNK, "is a symbolic link"), (stat.S_ISSOCK, "is a socket"), (stat.S_ISFIFO, "is a pipe"),
-          (stat.S_ISCHR, "is a device"), (stat.S_ISBLK, "is a device"))
+_KINDS = (
+    (stat.S_ISLNK, "is a symbolic link"),
+    (stat.S_ISSOCK, "is a socket"),
+    (stat.S_ISFIFO, "is a pipe"),
+    (stat.S_ISCHR, "is a device"),
+    (stat.S_ISBLK, "is a device"),
+)
 _NOTHING = {"kind": "none", "reason": "nothing was changed"}
 _MODES = ("mode", "file_mode", "directory_mode")
 
@@ -48,10 +115,16 @@ class Found:
 
     def mismatches(self) -> list[dict[str, str]]:
         """[{path, field, before, after}], for people."""
-        return [{"path": _shown(self.path), "field": field, "before": show(self.before[index]),
-                 "after": show(self.after[index])}
-                for index, (field, show) in enumerate((("owner", _user), ("group", _group), ("mode", _mode)))
-                if self.before[index] != self.after[index]]
+        return [
+            {
+                "path": _shown(self.path),
+                "field": field,
+                "before": show(self.before[index]),
+                "after": show(self.after[index]),
+            }
+            for index, (field, show) in enumerate((("owner", _user), ("group", _group), ("mode", _mode)))
+            if self.before[index] != self.after[index]
+        ]
 
 
 class Survey:
@@ -85,8 +158,12 @@ class Survey:
         """Raise Refused when more differs than may be mended."""
         mismatches = self.mismatches()
         if len(mismatches) > self._limit:
-            raise Refused("more than %d mismatches" % self._limit, mismatches[0]["path"],
-                          "See that the wish is right, then raise limit.", {"mismatches": mismatches[:20]})
+            raise Refused(
+                "more than %d mismatches" % self._limit,
+                mismatches[0]["path"],
+                "See that the wish is right, then raise limit.",
+                {"mismatches": mismatches[:20]},
+            )
 
     def mismatches(self) -> list[dict[str, str]]:
         """Of all that was found: [{path, field, before, after}]."""
@@ -183,8 +260,11 @@ def _look(wishes: list[dict[str, Any]], limit: int) -> Survey:
 def _look_at(survey: Survey, item: int, wish: dict[str, Any]) -> None:
     seen, path = os.fstat(item), wish["path"]
     if stat.S_ISLNK(seen.st_mode):
-        raise Refused("is a symbolic link, and links are not followed", path, "Name what it points to: %s"
-                      % os.path.realpath(path))
+        raise Refused(
+            "is a symbolic link, and links are not followed",
+            path,
+            "Name what it points to: %s" % os.path.realpath(path),
+        )
     survey.compare(path, seen, wish, top=True)
     if wish["recurse"] and stat.S_ISDIR(seen.st_mode):
         folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=item)
@@ -310,14 +390,22 @@ def _shown(path: str) -> str:
 
 def _report(survey: Survey, done: list[Found]) -> dict[str, Any]:
     """The answer, from what was found and what of it was (or would be) mended."""
-    changes = [{"object": "%(field)s of %(path)s" % mismatch, "before": mismatch["before"], "after": mismatch["after"]}
-               for one in done for mismatch in one.mismatches()]
+    changes = [
+        {"object": "%(field)s of %(path)s" % mismatch, "before": mismatch["before"], "after": mismatch["after"]}
+        for one in done
+        for mismatch in one.mismatches()
+    ]
     entries = [dict(_ids(one.before), path=_shown(one.path), expect=_ids(one.after)) for one in done]
     first = "; ".join("%(object)s %(before)s -> %(after)s" % change for change in changes[:3])
     more = ", and %d more" % (len(changes) - 3) if len(changes) > 3 else ""
-    return {"changed": bool(changes), "changes": changes, "mismatches": survey.mismatches(), "omitted": survey.omitted,
-            "undo": {"kind": "ownership", "entries": entries} if entries else _NOTHING,
-            "message": first + more if changes else "owner and mode of %d objects are as wanted" % survey.looked}
+    return {
+        "changed": bool(changes),
+        "changes": changes,
+        "mismatches": survey.mismatches(),
+        "omitted": survey.omitted,
+        "undo": {"kind": "ownership", "entries": entries} if entries else _NOTHING,
+        "message": first + more if changes else "owner and mode of %d objects are as wanted" % survey.looked,
+    }
 
 
 def _ids(state: tuple[int, int, int]) -> dict[str, Any]:

@@ -46,10 +46,14 @@ def restored(params: dict[str, Any], check: bool) -> dict[str, Any]:
     if candidate is not None:
         _validate(params["validate"], candidate, path)
     aside = aside_path(params, path, data)
-    answer.update(changed=True, aside=aside, changes=[{"object": path, "before": shown(now), "after": shown(wanted)}],
-                  undo=undo(path, aside, candidate, (*account_ids(now["owner"], now["group"]), now["mode"])),
-                  diff={} if declared else _diff(path, data, candidate),
-                  message="%s is as in the %s again" % (path, "inventory" if declared else "baseline"))
+    answer.update(
+        changed=True,
+        aside=aside,
+        changes=[{"object": path, "before": shown(now), "after": shown(wanted)}],
+        undo=undo(path, aside, candidate, (*account_ids(now["owner"], now["group"]), now["mode"])),
+        diff={} if declared else _diff(path, data, candidate),
+        message="%s is as in the %s again" % (path, "inventory" if declared else "baseline"),
+    )
     if not check:
         with fence(params["lease"], params["run_id"], SECONDS):
             _demand(path, now, Refused("somebody changed it a moment ago", path, "See who, then run again."))
@@ -65,8 +69,11 @@ def _captured(params: dict[str, Any]) -> tuple[dict[str, Any], Content, str]:
     for entry in manifest["files"]:
         if entry["path"] == params["path"]:
             return entry, copy_of(params["service"], entry), manifest["captured_at"]
-    raise BadInput("is not in the baseline of %s" % params["service"], params["path"],
-                   "In it are: %s" % ", ".join(one["path"] for one in manifest["files"]))
+    raise BadInput(
+        "is not in the baseline of %s" % params["service"],
+        params["path"],
+        "In it are: %s" % ", ".join(one["path"] for one in manifest["files"]),
+    )
 
 
 def _declared(params: dict[str, Any], now: dict[str, Any]) -> tuple[dict[str, Any], Content, None]:
@@ -135,8 +142,11 @@ def _demand_valid(argv: list[str], path: str) -> None:
     if done.rc:
         lines = redact(done.stdout + "\n" + done.stderr).split("\n")
         said = " | ".join(line.strip() for line in lines if line.strip())[-500:] or "no message"
-        raise Refused("what would be put back does not pass %s (exit code %d): %s" % (argv[0], done.rc, said), path,
-                      "Correct what the inventory declares, or take a baseline once the service is well.")
+        raise Refused(
+            "what would be put back does not pass %s (exit code %d): %s" % (argv[0], done.rc, said),
+            path,
+            "Correct what the inventory declares, or take a baseline once the service is well.",
+        )
 
 
 def _diff(path: str, before: Content, after: Content) -> dict[str, str]:

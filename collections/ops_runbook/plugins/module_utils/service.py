@@ -56,9 +56,13 @@ def _platform(host: Host, params: dict[str, Any]) -> Service:
 
 def _verify(params: dict[str, Any]) -> None:
     ready, budget = params["ready"] or {"timeout": 1}, params["budget"] or {"count": 0, "window": 1}
-    for name, value, least in (("timeout", params["timeout"], 0.1), ("steady", params["steady"], 0),
-                               ("ready.timeout", ready["timeout"], 0.1), ("budget.count", budget["count"], 0),
-                               ("budget.window", budget["window"], 1)):
+    for name, value, least in (
+        ("timeout", params["timeout"], 0.1),
+        ("steady", params["steady"], 0),
+        ("ready.timeout", ready["timeout"], 0.1),
+        ("budget.count", budget["count"], 0),
+        ("budget.window", budget["window"], 1),
+    ):
         if not least <= value < float("inf"):
             raise BadInput("%s is not %g or more" % (value, least), name)
     if ready.get("port") is not None and not 1 <= ready["port"] <= 65535:
@@ -76,8 +80,11 @@ def _run(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
     before = service.state()
     if before["load_state"] == "not-found" and is_down(before):
         near = service.candidates()
-        raise OpsError("there is no such service here", before["name"],
-                       "Did you mean %s?" % ", ".join(near) if near else "See what there is: systemctl list-unit-files")
+        raise OpsError(
+            "there is no such service here",
+            before["name"],
+            "Did you mean %s?" % ", ".join(near) if near else "See what there is: systemctl list-unit-files",
+        )
     try:
         plan = plan_service(before, params)
         if plan["steps"] and plan["steps"][-1] != "stop" and params["validate"]:
@@ -123,8 +130,9 @@ def _fence(params: dict[str, Any]) -> AbstractContextManager[None]:
     return fence(params["lease"], params["run_id"], longest(params))
 
 
-def _act(host: Host, service: Service, params: dict[str, Any], plan: dict[str, Any],
-         before: dict[str, Any]) -> dict[str, Any]:
+def _act(
+    host: Host, service: Service, params: dict[str, Any], plan: dict[str, Any], before: dict[str, Any]
+) -> dict[str, Any]:
     since = host.now()
     begun: list[str] = []
     try:
@@ -180,8 +188,9 @@ def _proven(host: Host, service: Service, params: dict[str, Any], verb: str, bef
     return hold_steady(service, host, params["ready"], params["steady"], first)
 
 
-def _failure(service: Service, plan: dict[str, Any], begun: list[str], before: dict[str, Any],
-             since: float) -> dict[str, Any]:
+def _failure(
+    service: Service, plan: dict[str, Any], begun: list[str], before: dict[str, Any], since: float
+) -> dict[str, Any]:
     """The result of an act that failed: what it had begun, how the service is now, and what was logged since."""
     after, journal = None, []
     try:

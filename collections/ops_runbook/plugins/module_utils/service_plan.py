@@ -10,8 +10,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SHOWN = ("load_state", "unit_file_state", "active_state", "sub_state", "pid", "started_at", "restarts", "result",
-          "exit")
+_SHOWN = (
+    "load_state",
+    "unit_file_state",
+    "active_state",
+    "sub_state",
+    "pid",
+    "started_at",
+    "restarts",
+    "result",
+    "exit",
+)
 NO_UNDO = {"kind": "none", "reason": "nothing was changed"}
 _WORDS = {"daemon_reload": "read its definition again", "reset_failed": "forget the failure"}
 
@@ -56,11 +65,17 @@ def _refuse(now: dict[str, Any], verb: str, unmask: bool) -> None:
     if verb == "stop":
         return
     if now["load_state"] == "masked" and (verb == "reload" or not unmask):
-        raise Refused("it is masked, and a person may have done this on purpose", now["name"],
-                      "If it is to run, set unmask: true. Masked by: %s" % (" ".join(now["masks"]) or "its unit file"))
+        raise Refused(
+            "it is masked, and a person may have done this on purpose",
+            now["name"],
+            "If it is to run, set unmask: true. Masked by: %s" % (" ".join(now["masks"]) or "its unit file"),
+        )
     if now["load_state"] not in ("loaded", "masked"):
-        raise Refused("its definition cannot be loaded (%s): %s" % (now["load_state"], now["load_error"]), now["name"],
-                      "Look at: systemd-analyze verify %s" % now["name"])
+        raise Refused(
+            "its definition cannot be loaded (%s): %s" % (now["load_state"], now["load_error"]),
+            now["name"],
+            "Look at: systemd-analyze verify %s" % now["name"],
+        )
     if verb == "reload" and not is_up(now):
         raise Refused("it is %s, so there is nothing to reload" % describe(now), now["name"], "Use state: started.")
     if verb == "reload" and not now["can_reload"]:
@@ -78,8 +93,11 @@ def _changes(now: dict[str, Any], steps: list[str], after: str, drain: list[str]
         "restart": ("service %s", dict(state, pid=now["pid"]), {"active_state": after, "pid": "new"}),
         "reload": ("configuration of %s", {"reloaded": False}, {"reloaded": True}),
     }
-    return {step: {"object": known[step][0] % now["name"], "before": known[step][1], "after": known[step][2]}
-            for step in steps if step in known}
+    return {
+        step: {"object": known[step][0] % now["name"], "before": known[step][1], "after": known[step][2]}
+        for step in steps
+        if step in known
+    }
 
 
 def _undo(now: dict[str, Any], steps: list[str], after: str, platform: str) -> dict[str, Any]:
@@ -88,15 +106,21 @@ def _undo(now: dict[str, Any], steps: list[str], after: str, platform: str) -> d
         return {"kind": "none", "reason": "the configuration that it had read before is not known"}
     if verb == "restart" and is_up(now) and "unmask" not in steps:
         return {"kind": "none", "reason": "the process that was replaced is gone"}
-    undo = {"kind": "service_state", "platform": platform, "name": now["name"],
-            "state": "started" if verb == "stop" or is_up(now) else "stopped", "expect": {"active_state": after}}
+    undo = {
+        "kind": "service_state",
+        "platform": platform,
+        "name": now["name"],
+        "state": "started" if verb == "stop" or is_up(now) else "stopped",
+        "expect": {"active_state": after},
+    }
     if "unmask" in steps:
         undo.update(kind="unit", mask=True, links=now["masks"])
     return undo
 
 
-def so_far(plan: dict[str, Any], begun: list[str],
-           after: dict[str, Any] | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def so_far(
+    plan: dict[str, Any], begun: list[str], after: dict[str, Any] | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """(changes, undo) of an act that did not go as planned."""
     verb, undo = plan["steps"][-1], plan["undo"]
     changes = [dict(plan["changes"][step]) for step in begun if step in plan["changes"]]
@@ -111,10 +135,23 @@ def so_far(plan: dict[str, Any], begun: list[str],
     return changes, undo
 
 
-def result(changes: list[dict[str, Any]], undo: dict[str, Any], message: str, before: dict[str, Any] | None,
-           after: dict[str, Any] | None) -> dict[str, Any]:
+def result(
+    changes: list[dict[str, Any]],
+    undo: dict[str, Any],
+    message: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> dict[str, Any]:
     """{changed, changes, undo, message, service: {before, after}, journal}: the keys of every answer."""
-    shown = {"before": before and {key: before[key] for key in _SHOWN},
-             "after": after and {key: after[key] for key in _SHOWN}}
-    return {"changed": bool(changes), "changes": changes, "undo": undo, "message": message, "service": shown,
-            "journal": []}
+    shown = {
+        "before": before and {key: before[key] for key in _SHOWN},
+        "after": after and {key: after[key] for key in _SHOWN},
+    }
+    return {
+        "changed": bool(changes),
+        "changes": changes,
+        "undo": undo,
+        "message": message,
+        "service": shown,
+        "journal": [],
+    }

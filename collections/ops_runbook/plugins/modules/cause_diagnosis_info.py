@@ -93,7 +93,9 @@ from ..module_utils.specs.cause_diagnosis_info import ARGUMENT_SPEC, RULES
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES)
-    module.fail_json(msg="cause_diagnosis_info works through its action plugin; call it as ops.runbook.cause_diagnosis_info.")
+    module.fail_json(
+        msg="cause_diagnosis_info works through its action plugin; call it as ops.runbook.cause_diagnosis_info."
+    )
 
 
 if __name__ == "__main__":

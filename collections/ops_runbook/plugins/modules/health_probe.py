@@ -41,7 +41,7 @@ options:
         service whose files are compared with its baseline, and C(limit).
       - V(journal) takes C(unit), C(patterns), C(window), C(limit) and C(cursor) and counts patterns in the unit's
         journal.
-      - V(log) takes C(path), C(patterns), C(window), C(limit) and C(cursor) and counts patterns in a log file, across
+      - V(log) takes C(path), C(patterns), C(window), C(unit), C(limit) and C(cursor) and counts patterns in a log file, across
         rotation.
       - V(memory) takes C(unit) and gives memory of the machine, and of the unit against its limit.
       - V(mongodb) takes C(host), C(port), C(database), C(collection), C(read_limit), C(auth), C(credentials_file),
@@ -216,8 +216,9 @@ from ansible_collections.ops.runbook.plugins.module_utils.errors import answer
 from ansible_collections.ops.runbook.plugins.module_utils.probe import run
 from ansible_collections.ops.runbook.plugins.module_utils.specs.health_probe import ARGUMENT_SPEC, RULES
 
-PACKAGED = False
-if PACKAGED:  # Ansible packs what it sees imported; probe.run imports only the collectors that the checks name
+PACKED = False
+if PACKED:  # Ansible packs what it sees imported; probe.run imports only the collectors that the checks name
+    # pylint: disable=unused-import
     from ansible_collections.ops.runbook.plugins.module_utils.collectors import (  # noqa: F401
         command,
         deleted_open,

@@ -92,7 +92,7 @@ def _validate_rule(where: str, kind: str, rule: t.Any) -> None:
         if key not in ("metric", "operator", "value", "unit"):
             raise BadInput(f"unknown key {key!r}", where, "Known are metric, operator, value, unit.")
     fields = probe.collector(kind).FIELDS
-    if str(rule["metric"]).split(".")[0] not in fields:
+    if str(rule["metric"]).partition(".")[0] not in fields:
         raise BadInput(f"a {kind} check has no metric {rule['metric']!r}", where, f"It has {', '.join(fields)}.")
     if rule["operator"] not in OPERATORS:
         raise BadInput(f"unknown operator {rule['operator']!r}", where, f"Known are {' '.join(OPERATORS)}.")

@@ -83,7 +83,9 @@ def references(expression: str) -> list[Reference]:
         BadInput: It does not compile, or does not name its checks statically.
     """
     if jmespath is None:
-        raise BadInput("the Python package jmespath is missing on the controller", hint="Install jmespath beside Ansible.")
+        raise BadInput(
+            "the Python package jmespath is missing on the controller", hint="Install jmespath beside Ansible."
+        )
     try:
         tree: Json = dict(jmespath.compile(expression).parsed)
     except JMESPathError as error:
@@ -115,7 +117,9 @@ def _head_of(node: Json) -> Json:
 def _reference(names: list[str], expression: str) -> Reference:
     if names[0] != "checks" or len(names) < 3:
         raise BadInput(
-            f"{'.'.join(names)} is not a part of a check", where=repr(expression), hint="Write checks.<name>.data.<field>."
+            f"{'.'.join(names)} is not a part of a check",
+            where=repr(expression),
+            hint="Write checks.<name>.data.<field>.",
         )
     return Reference(names[1], names[2], names[3] if len(names) > 3 else None)
 
@@ -135,12 +139,18 @@ def validate(causes: list[Json], checks: dict[str, Json]) -> list[str]:
 
 def _problems(cause: Json, checks: dict[str, Json]) -> t.Iterator[str]:
     yield from (f"{key} is missing" for key in _REQUIRED if cause.get(key) in (None, ""))
-    yield from (f"{key} is not a key of a cause; known are {', '.join((*_REQUIRED, *_OPTIONAL))}"
-                for key in cause if key not in (*_REQUIRED, *_OPTIONAL))
+    yield from (
+        f"{key} is not a key of a cause; known are {', '.join((*_REQUIRED, *_OPTIONAL))}"
+        for key in cause
+        if key not in (*_REQUIRED, *_OPTIONAL)
+    )
     if cause.get("risk") not in (None, *RISKS):
         yield f"risk {cause['risk']!r} is none of {', '.join(RISKS)}"
-    yield from (f"explains an unknown check {name!r}; known are {', '.join(checks)}"
-                for name in cause.get("explains") or [] if name not in checks)
+    yield from (
+        f"explains an unknown check {name!r}; known are {', '.join(checks)}"
+        for name in cause.get("explains") or []
+        if name not in checks
+    )
     try:
         for reference in references(str(cause.get("when") or "`false`")):
             yield from _unknown(reference, checks)

@@ -192,9 +192,7 @@ class LightAction(ActionBase):
         """The controller's half, from the target's answer; not called for a failed one."""
         return answer
 
-    def perform(
-        self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]
-    ) -> dict[str, t.Any]:
+    def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """The whole work after validation; modules that live on the controller alone replace this."""
         answer = self.call(self.prepare(params, task_vars), task_vars, no_log)
         return answer if answer.get("failed") else self.finish(answer, params, task_vars)
@@ -215,9 +213,7 @@ class LightAction(ActionBase):
             raise errors.BadInput(error)
         return self._recorded(params, task_vars, no_log)
 
-    def _recorded(
-        self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]
-    ) -> dict[str, t.Any]:
+    def _recorded(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """Modules that change a target (they have a lease) are recorded: intent before, outcome after."""
         if "lease" not in params:
             return self.perform(params, task_vars, no_log)

@@ -134,7 +134,7 @@ def conclude_job(run: str, facts: Json) -> Json:
 def _cause_of(facts: Json) -> Json | None:
     """What the person has to hear of: what cured it, else what was found last."""
     if facts["history"] and facts["history"][-1]["stable"]:
-        return t.cast(Json, facts["history"][-1]["chosen"])
+        return t.cast("Json", facts["history"][-1]["chosen"])
     chosen = (facts["diagnosis"] or {}).get("chosen")
     return t.cast("Json | None", chosen or (facts["history"][-1]["chosen"] if facts["history"] else None))
 
@@ -145,7 +145,13 @@ def _failing(document: Json) -> dict[str, Json]:
 
 def _refusals(facts: Json) -> list[Json]:
     if facts["lease_refused"]:
-        return [{"rule": "lease", "reason": facts["lease_refused"], "next_step": "Wait for the other run to end, then run again."}]
+        return [
+            {
+                "rule": "lease",
+                "reason": facts["lease_refused"],
+                "next_step": "Wait for the other run to end, then run again.",
+            }
+        ]
     if facts["history"] and facts["history"][-1]["stable"]:
         return []
     if facts["history"] and facts["history"][-1]["refused"] and not (facts["diagnosis"] or {}).get("chosen"):
@@ -157,7 +163,11 @@ def _next_step(outcome: str, facts: Json, chosen: Json | None) -> str:
     if outcome in ("healthy", "remedied", "recovered"):
         return "none"
     if outcome == "predicted":
-        return "run again without --check" if facts["check_mode"] else "run it: the same playbook without remediate_act=false"
+        return (
+            "run again without --check"
+            if facts["check_mode"]
+            else "run it: the same playbook without remediate_act=false"
+        )
     steps = [refusal["next_step"] for refusal in _refusals(facts) if refusal["next_step"]]
     if steps and outcome == "refused":
         return " ; ".join(steps)
@@ -166,7 +176,9 @@ def _next_step(outcome: str, facts: Json, chosen: Json | None) -> str:
     unknown = [name for name, check in facts["first"]["checks"].items() if check["status"] == "unknown"]
     if unknown and facts["first"]["status"] == "unknown":
         return f"look as a user who may: {', '.join(unknown)} could not be determined"
-    return f"read the evidence: {facts['evidence']}" if facts["evidence"] else "look at the failing checks above by hand"
+    return (
+        f"read the evidence: {facts['evidence']}" if facts["evidence"] else "look at the failing checks above by hand"
+    )
 
 
 def _lines(summary: Json, facts: Json) -> list[str]:
@@ -200,8 +212,10 @@ def _cause_line(summary: Json, facts: Json) -> str:
 
 
 def _remedy_line(summary: Json) -> str:
-    done = [f"{attempt['remedy']} ({'cured' if attempt['stable'] else attempt['failed'] or 'did not cure'})"
-            for attempt in summary["attempts"]]
+    done = [
+        f"{attempt['remedy']} ({'cured' if attempt['stable'] else attempt['failed'] or 'did not cure'})"
+        for attempt in summary["attempts"]
+    ]
     refused = [f"refused by {refusal['rule']}: {refusal['reason']}" for refusal in summary["refusals"]]
     if summary["outcome"] == "predicted":
         return f"would be {summary['remedy']}"
@@ -231,7 +245,9 @@ def _proof_line(summary: Json, facts: Json) -> str:
     if summary["outcome"] == "remedied":
         return f"{good} of {len(checks)} checks ok, stable for {facts['history'][-1]['stable_seconds']:.1f} s"
     if summary["outcome"] in ("healthy", "recovered"):
-        warnings = "".join(f"; {name}: {check['summary']}" for name, check in checks.items() if check["status"] == "warning")
+        warnings = "".join(
+            f"; {name}: {check['summary']}" for name, check in checks.items() if check["status"] == "warning"
+        )
         return f"{good} of {len(checks)} checks ok{warnings}"
     return f"{good} of {len(checks)} checks ok, not healthy"
 

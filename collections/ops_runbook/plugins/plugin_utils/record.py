@@ -80,7 +80,13 @@ def append(where: Path, run: str, host: str, phase: str, entry: dict[str, t.Any]
             fcntl.flock(stream, fcntl.LOCK_EX)
             seq, previous = _head(stream)
             line = Line(
-                seq=seq + 1, previous=previous, at=utc(time.time()), run=run, host=host, phase=phase, entry=masked(entry)
+                seq=seq + 1,
+                previous=previous,
+                at=utc(time.time()),
+                run=run,
+                host=host,
+                phase=phase,
+                entry=masked(entry),
             )
             text = json.dumps(line, separators=(",", ":"), default=str).encode()
             stream.write(text + b"\n")

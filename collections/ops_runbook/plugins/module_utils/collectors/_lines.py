@@ -46,7 +46,7 @@ def timed(lines: Iterable[str]) -> list[tuple[float | None, str]]:
         here = line_time(line)
         last = last if here is None else here
         found.append((last, line))
-    first = next((when for when, _ in found if when is not None), None)
+    first = next((when for when, _line in found if when is not None), None)
     return [(first if when is None else when, line) for when, line in found]
 
 

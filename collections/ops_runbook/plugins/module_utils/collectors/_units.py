@@ -74,7 +74,7 @@ def main_pid(properties: dict[str, str]) -> int | None:
 
 def exec_path(properties: dict[str, str]) -> str | None:
     """The program that ExecStart= names, from `{ path=/usr/bin/mongod ; argv[]=... }`."""
-    _, mark, rest = properties.get("ExecStart", "").partition("path=")
+    _before, mark, rest = properties.get("ExecStart", "").partition("path=")
     return rest.split(" ;")[0].strip() or None if mark else None
 
 

@@ -65,7 +65,7 @@ def _mount(host: Host, path: str) -> dict[str, str]:
     """The mount with the longest path above this one; of two on the same path the later one hides the earlier."""
     best: dict[str, str] = {}
     for line in host.read("/proc/self/mountinfo", limit=4194304).decode("utf-8", "backslashreplace").splitlines():
-        fields, _, after = line.partition(" - ")
+        fields, _dash, after = line.partition(" - ")
         point = _plain(fields.split(" ")[4])
         if below(path, point) and len(point) >= len(best.get("mount_point", "")):
             fstype, device = after.split(" ")[:2]

@@ -7,7 +7,9 @@ A missing log is not a quiet one: `exists` is false and the counts are missing, 
 from __future__ import annotations
 
 from ..errors import BadInput, CannotLook
-from ._lines import Tally, compiled, timed
+from . import _units
+from ._lines import Tally, compiled, line_time, timed
+from ._when import systemd_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ SPEC = {
     "path": {"type": "str", "required": True, "doc": "The log file."},
     "patterns": {"type": "dict", "required": True, "doc": "Name -> regular expression, searched in each line."},
     "window": {"type": "float", "doc": "Count only lines of the last so many seconds; 900 without a cursor."},
+    "unit": {
+        "type": "list",
+        "doc": "Count only lines since this unit was last started, or tried to; names it may have.",
+    },
     "cursor": {"type": "dict", "doc": "{inode, offset} of an earlier look: count only what was written since."},
     "limit": {"type": "int", "default": 1048576, "doc": "Read at most this many of the last bytes of a file."},
 }
@@ -40,6 +46,7 @@ FIELDS = {
 def verify(args: dict[str, Any]) -> None:
     """Patterns that compile."""
     compiled(args["patterns"])
+    _units.verify_names(args["unit"])
     if not args["patterns"]:
         raise BadInput("is empty", "patterns", "Name at least one pattern.")
 
@@ -66,7 +73,11 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
 
 def _since(host: Host, args: dict[str, Any]) -> float | None:
     window = args["window"] or (None if args["cursor"] else 900.0)
-    return None if window is None else host.now() - window
+    begin = None if window is None else host.now() - window
+    if args["unit"]:  # what an earlier start said is no sign of what is wrong with this one
+        started = systemd_time(_units.show(host, args["unit"], args["timeout"]).get("ExecMainStartTimestamp", ""))
+        begin = max((time for time in (begin, started) if time is not None), default=None)
+    return begin
 
 
 def _fresh(host: Host, args: dict[str, Any], now: FileStat, since: float | None) -> tuple[bytes, int, dict[str, Any]]:
@@ -89,7 +100,7 @@ def _reaches(raw: bytes, since: float | None) -> bool:
     """Whether the window begins before the bytes that were read."""
     if since is None:
         return True
-    first = next((when for when, _ in timed(_text(raw)) if when is not None), None)
+    first = next((when for when, _line in timed(_text(raw)) if when is not None), None)
     return first is None or first > since
 
 
@@ -116,7 +127,7 @@ def _rotated(host: Host, args: dict[str, Any], now: FileStat, since: float | Non
 
 def _siblings(host: Host, path: str) -> list[tuple[str, FileStat]]:
     """Uncompressed files that were rotated away from path, the newest first."""
-    folder, _, name = path.rpartition("/")
+    folder, _slash, name = path.rpartition("/")
     found = []
     for other in host.listdir(folder or "/"):
         if other.startswith((name + ".", name + "-")) and not other.endswith((".gz", ".xz", ".bz2", ".zst")):
@@ -135,7 +146,7 @@ def _counted(
     data: dict[str, Any], raw: bytes, since: float | None, args: dict[str, Any], written: float
 ) -> dict[str, Any]:
     tally, lines, untimed = Tally(args["patterns"]), 0, False
-    for when, line in timed(line for line in _text(raw) if line):
+    for when, line in _dated([line for line in _text(raw) if line], written):
         if since is not None and (written if when is None else when) < since:
             continue
         untimed = untimed or (when is None and since is not None and not args["cursor"])
@@ -144,3 +155,13 @@ def _counted(
     data.update(counts=tally.counts, last=tally.last, matched=tally.matched, lines=lines)
     # lines that match and carry no time may be of any age
     return {"data": data, "missing": ["counts", "matched"] if untimed and tally.matched else []}
+
+
+def _dated(lines: list[str], written: float) -> list[tuple[float | None, str]]:
+    """(time, line) each; lines without a time at the very end, such as a refused option, were written last of all."""
+    pairs = timed(lines)
+    for index in range(len(lines) - 1, -1, -1):
+        if pairs[index][0] is None or line_time(lines[index]) is not None:
+            break
+        pairs[index] = (written, lines[index])
+    return pairs

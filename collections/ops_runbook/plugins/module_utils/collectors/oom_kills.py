@@ -102,7 +102,9 @@ def _kernel_log(host: Host, since: float, timeout: float) -> list[tuple[float, s
         return None if journal is None else []
     boot = _proc.boot_time(host)
     stamped = (line[1:].partition("]") for line in said.stdout.splitlines() if line.startswith("["))
-    return [(boot + float(stamp), text) for stamp, _, text in stamped if stamp.strip().replace(".", "", 1).isdigit()]
+    return [
+        (boot + float(stamp), text) for stamp, _bracket, text in stamped if stamp.strip().replace(".", "", 1).isdigit()
+    ]
 
 
 def _try(host: Host, argv: list[str], timeout: float) -> Completed | None:

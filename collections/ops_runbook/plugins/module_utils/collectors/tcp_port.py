@@ -80,7 +80,7 @@ def _listeners(host: Host, port: int) -> list[tuple[str, int, str]]:
             continue
         for line in lines:
             fields = line.split()
-            address, _, number = fields[1].partition(":")
+            address, _colon, number = fields[1].partition(":")
             if fields[3] == "0A" and int(number, 16) == port:
                 found.append((_address(address), int(fields[7]), fields[9]))
     return found

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from ..host import Completed, Host
 
-_PROPERTIES = ("Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,FragmentPath,MainPID,Type,RemainAfterExit,"
-               "Result,ExecMainStartTimestamp,ActiveEnterTimestamp,ExecMainCode,ExecMainStatus,NRestarts,RestartUSec,"
-               "Restart,NeedDaemonReload,CanReload")
+_PROPERTIES = (
+    "Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,FragmentPath,MainPID,Type,RemainAfterExit,"
+    "Result,ExecMainStartTimestamp,ActiveEnterTimestamp,ExecMainCode,ExecMainStatus,NRestarts,RestartUSec,"
+    "Restart,NeedDaemonReload,CanReload"
+)
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\\@-")
 _ENDS = {"1": "status %s", "2": "signal %s", "3": "signal %s with a core dump"}
 _LOOK = 10.0  # seconds for a command that only looks or sets a flag
@@ -139,8 +141,21 @@ class Systemd:
         """See the contract; what systemd says about the unit is among them."""
         self.host.run(["journalctl", "--sync"], _LOOK)  # the journal is written behind; fails harmlessly for users
         # With --since, --lines means the first ones (systemd 252), unless it reads backwards.
-        argv = ["journalctl", "--reverse", "--unit", self.name, "--since", "@%.3f" % since, "--lines", str(lines),
-                "--output", "short-iso", "--utc", "--no-pager", "--quiet"]
+        argv = [
+            "journalctl",
+            "--reverse",
+            "--unit",
+            self.name,
+            "--since",
+            "@%.3f" % since,
+            "--lines",
+            str(lines),
+            "--output",
+            "short-iso",
+            "--utc",
+            "--no-pager",
+            "--quiet",
+        ]
         done = self.host.run(argv, _LOOK)
         if done.rc:
             raise CannotLook("journalctl failed: %s" % _said(done), self.name, "Run with become: true.")
@@ -191,8 +206,9 @@ class Systemd:
             denied = "authentication required" in said or "Access denied" in said
             # 'Job for' says that it was tried; 'Failed to' that no job was made, unless systemd did not answer at all.
             refused = said.startswith("Failed to") and "timed out" not in said and "onnect" not in said
-            raise (Refused if refused else OpsError)("systemctl %s failed: %s" % (verb, said), self.name,
-                                                     "Run with become: true." if denied else "")
+            raise (Refused if refused else OpsError)(
+                "systemctl %s failed: %s" % (verb, said), self.name, "Run with become: true." if denied else ""
+            )
 
 
 def _said(done: Completed) -> str:

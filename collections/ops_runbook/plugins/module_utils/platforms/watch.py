@@ -84,8 +84,9 @@ def _command_problem(host: Host, argv: list[str], left: float) -> str:
     return "%s exited with %d%s" % (argv[0], done.rc, ": " + said[-1] if said else "") if done.rc else ""
 
 
-def hold_steady(service: Service, host: Host, ready: dict[str, Any] | None, seconds: float,
-                first: dict[str, Any]) -> dict[str, Any]:
+def hold_steady(
+    service: Service, host: Host, ready: dict[str, Any] | None, seconds: float, first: dict[str, Any]
+) -> dict[str, Any]:
     """See that the service stays for seconds as it was in the state first and, where ready is given, still is ready.
 
     Raises:
