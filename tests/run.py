@@ -38,9 +38,15 @@ def run_step(step: Step, log: Path) -> Result:
         stream.flush()
         try:
             done = subprocess.run(
-                step.argv, cwd=step.folder or ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL, timeout=LIMIT, check=False,
-            )  # fmt: skip
+                step.argv,
+                cwd=step.folder or ROOT,
+                env=environment,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                timeout=LIMIT,
+                check=False,
+            )
             code = done.returncode
         except subprocess.TimeoutExpired:
             stream.write(f"ended after {LIMIT} s\n".encode())
@@ -58,8 +64,11 @@ def run_lane(lane: str) -> list[Result]:
         result = run_step(step, log)
         results.append(result)
         verdict = "ok  " if not result.failed else "FAIL"
-        print(f"{verdict} {lane:<9} {step.name:<44} {result.passed:>4} passed {result.failed:>3} failed "
-              f"{result.seconds:7.1f} s", flush=True)  # fmt: skip
+        print(
+            f"{verdict} {lane:<9} {step.name:<44} {result.passed:>4} passed {result.failed:>3} failed "
+            f"{result.seconds:7.1f} s",
+            flush=True,
+        )
         if result.failed and step.needed:
             break
     if any(result.failed for result in results):

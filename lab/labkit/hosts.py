@@ -47,7 +47,7 @@ class Host(NamedTuple):
 
     @property
     def mac(self) -> str:
-        """A hardware address that stays: a new host at the address of an old one is otherwise unreachable for half a minute."""
+        """A hardware address that stays; else a new host at an old one's address is unreachable for half a minute."""
         return mac(self.number)
 
 
@@ -113,7 +113,7 @@ def ensure_network() -> None:
 
 
 def pin_bridge() -> None:
-    """Fix the bridge's hardware address: left alone it is that of one of the hosts, and changes when they come and go."""
+    """Fix the bridge's hardware address: left alone it is one of the hosts', and changes when they come and go."""
     bridge = json.loads(run(podman("network", "inspect", NAME)).stdout)[0]["network_interface"]
     run(as_root("ip", "link", "set", "dev", bridge, "address", mac(1)))
 

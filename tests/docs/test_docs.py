@@ -182,9 +182,9 @@ def test_links_in_the_pages_lead_somewhere() -> None:
     ]
     broken = []
     for page in pages:
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
-            if "://" not in target and not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(lab.ROOT)}: {target}")
+        targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+        gone = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+        broken += [f"{page.relative_to(lab.ROOT)}: {target}" for target in gone]
     assert broken == []
 
 

@@ -34,8 +34,18 @@ def test_fault(path: Path, hosts: Path) -> None:
         raise
     seconds = summary["seconds"]
     spent = [f"{seconds.get(phase, 0.0):.1f}" for phase in ("detect", "decide", "act", "verify")]
-    table.ROWS.append((f"{service}/{path.stem}", ",".join(summary["failing"]), summary["cause"], summary["remedy"],
-                       summary["outcome"], *spent, f"{sum(seconds.values()):.1f}", "intact"))  # fmt: skip
+    table.ROWS.append(
+        (
+            f"{service}/{path.stem}",
+            ",".join(summary["failing"]),
+            summary["cause"],
+            summary["remedy"],
+            summary["outcome"],
+            *spent,
+            f"{sum(seconds.values()):.1f}",
+            "intact",
+        )
+    )
 
 
 def _drill(path: Path, fault: dict[str, t.Any], records: Path) -> dict[str, t.Any]:
@@ -55,8 +65,10 @@ def _run(service: str, expected: dict[str, t.Any], fault: dict[str, t.Any], reco
     done, document = lab.runbook("run", f"recover_{service}", *approve, records=records)
     summary = _summary((done, document))
     assert (summary["outcome"], summary["cause"], summary["remedy"]) == (
-        expected["outcome"], expected["cause"], expected["remedy"],
-    ), done.text  # fmt: skip
+        expected["outcome"],
+        expected["cause"],
+        expected["remedy"],
+    ), done.text
     assert done.code == EXIT_CODES[expected["outcome"]], done.text
     assert set(fault["red"]) <= set(summary["failing"]), f"not red: {set(fault['red']) - set(summary['failing'])}"
     if expected["outcome"] in ACTS:

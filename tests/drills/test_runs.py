@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run does when there is nothing to cure, nobody to reach, not enough to see, or wrong input: the host stays as it was."""
+"""Nothing to cure, nobody to reach, not enough to see, or wrong input: the host stays as it was."""
 
 from __future__ import annotations
 
@@ -122,9 +122,17 @@ def test_an_empty_limit_touches_nothing(limit: str, hosts: Path) -> None:
 
 BAD_DATA: list[tuple[str, dict[str, t.Any], str]] = [
     ("unknown check type", {"mongodb_checks": {"unit": {"type": "sistemd_unit"}}}, "sistemd_unit"),
-    ("malformed threshold", {"thresholds": {"mongodb": {"disk": {"critical": [{"metric": "used_percent", "operator": "above", "value": 1}]}}}}, "above"),
+    (
+        "malformed threshold",
+        {
+            "thresholds": {
+                "mongodb": {"disk": {"critical": [{"metric": "used_percent", "operator": "above", "value": 1}]}}
+            }
+        },
+        "above",
+    ),
     ("threshold of an unknown check", {"thresholds": {"mongodb": {"dissk": {"critical": []}}}}, "dissk"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("what", "variables", "says"), BAD_DATA, ids=[row[0] for row in BAD_DATA])
@@ -156,9 +164,17 @@ def test_an_unwritable_record_folder_stops_before_the_act(hosts: Path, tmp_path:
 def test_a_lease_that_another_run_holds(hosts: Path) -> None:
     lab.on("db1", "systemctl kill --signal=KILL mongod; sleep 1")
     held = [
-        {"name": "Hold the lease as another run", "ops.runbook.target_lease": {
-            "name": "mongodb", "state": "acquired", "ttl": 60, "run_id": "another-run", "holder": "a colleague"}}
-    ]  # fmt: skip
+        {
+            "name": "Hold the lease as another run",
+            "ops.runbook.target_lease": {
+                "name": "mongodb",
+                "state": "acquired",
+                "ttl": 60,
+                "run_id": "another-run",
+                "holder": "a colleague",
+            },
+        }
+    ]
     try:
         lab.tasks("db1", held, "hold the lease")
         done, document = lab.runbook("run", "recover_mongodb", records=hosts)

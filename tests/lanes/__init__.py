@@ -132,8 +132,14 @@ def versions(root: Path, artifacts: Path) -> list[Step]:
 
 
 _LANES: dict[str, Callable[[Path, Path], list[Step]]] = {
-    "lint": lint, "unit": unit, "sanity": sanity, "drills": drills, "molecule": molecule, "docs": docs, "versions": versions,
-}  # fmt: skip
+    "lint": lint,
+    "unit": unit,
+    "sanity": sanity,
+    "drills": drills,
+    "molecule": molecule,
+    "docs": docs,
+    "versions": versions,
+}
 
 
 def of_lane(lane: str, root: Path, artifacts: Path) -> list[Step]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# shellcheck over every shell script that is tracked.
+# The checker over every shell script that is tracked.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mapfile -t scripts < <(git ls-files -co --exclude-standard | while read -r file; do

@@ -40,17 +40,33 @@ def place() -> Iterator[Path]:
 def play(place: Path, module: str, options: dict[str, Any], *arguments: str, pipelining: bool = True) -> dict[str, Any]:
     """What a task with one of our modules returned, and what was printed as `said`."""
     options = {**options, "run_id": place.name} if module != "evidence_collect" else options
-    body = {"hosts": "localhost", "gather_facts": False, "tasks": [
-        {f"ops.runbook.{module}": options, "register": "result", "ignore_errors": True},
-        {"ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": f"{place}/result.json", "mode": "0600"},
-         "check_mode": False, "no_log": True}]}  # fmt: skip
+    body = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "tasks": [
+            {f"ops.runbook.{module}": options, "register": "result", "ignore_errors": True},
+            {
+                "ansible.builtin.copy": {
+                    "content": "{{ result | to_json }}",
+                    "dest": f"{place}/result.json",
+                    "mode": "0600",
+                },
+                "check_mode": False,
+                "no_log": True,
+            },
+        ],
+    }
     (place / "play.yml").write_text(yaml.safe_dump([body]))
     (place / "hosts").write_text(f"localhost ansible_connection=local ansible_python_interpreter={sys.executable}")
     environment = {
-        **os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_PIPELINING": str(pipelining),
-        "OPS_RUNBOOK_RECORDS": str(place / "records"), "OPS_RUNBOOK_EVIDENCE": str(place / "evidence"),
-        "OPS_RUNBOOK_RUN_ID": place.name, "ANSIBLE_NOCOLOR": "1",
-    }  # fmt: skip
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_PIPELINING": str(pipelining),
+        "OPS_RUNBOOK_RECORDS": str(place / "records"),
+        "OPS_RUNBOOK_EVIDENCE": str(place / "evidence"),
+        "OPS_RUNBOOK_RUN_ID": place.name,
+        "ANSIBLE_NOCOLOR": "1",
+    }
     argv = [Path(sys.executable).parent / "ansible-playbook", "-i", place / "hosts", place / "play.yml", *arguments]
     done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     said = done.stdout + done.stderr

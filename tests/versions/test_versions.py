@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Both ends of the supported versions: a drill with the oldest and newest ansible-core on the oldest and newest target Python."""
+"""Both ends of the supported versions of ansible-core and of the target's Python, by a drill each."""
 
 from __future__ import annotations
 
@@ -26,17 +26,37 @@ def test_a_killed_server_is_cured(environment: str, core: str, host: str, python
     tools = lab.ROOT / environment / "bin"
     version = lab.run([str(tools / "ansible"), "--version"])
     assert f"[{core}." in version.text, version.text
-    known = lab.run([str(tools / "ansible"), "-i", lab.INVENTORY, "-i", "inventories/lab_edges", host, "-m", "ansible.builtin.raw",
-                     "-a", "{{ ansible_python_interpreter }} --version"])  # fmt: skip
+    known = lab.run(
+        [
+            str(tools / "ansible"),
+            "-i",
+            lab.INVENTORY,
+            "-i",
+            "inventories/lab_edges",
+            host,
+            "-m",
+            "ansible.builtin.raw",
+            "-a",
+            "{{ ansible_python_interpreter }} --version",
+        ]
+    )
     assert f"Python {python}." in known.text, known.text
     before = lab.data(host)
     killed = lab.on(host, "systemctl kill --signal=KILL mongod; sleep 1; systemctl is-active mongod")
     assert killed.stdout.strip() == "failed"
     done = lab.run(
-        [str(tools / "ansible-playbook"), "-i", lab.INVENTORY, "-i", "inventories/lab_edges", "playbooks/recover_mongodb.yml",
-         "--limit", host],
+        [
+            str(tools / "ansible-playbook"),
+            "-i",
+            lab.INVENTORY,
+            "-i",
+            "inventories/lab_edges",
+            "playbooks/recover_mongodb.yml",
+            "--limit",
+            host,
+        ],
         env={"OPS_RUNBOOK_RECORDS": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)},
-    )  # fmt: skip
+    )
     assert done.code == 0, done.text
     assert f"{host}/mongodb REMEDIED" in done.text
     after = lab.data(host)

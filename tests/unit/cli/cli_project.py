@@ -194,9 +194,13 @@ class Cli:
             "OPS_RUNBOOK_TEST": str(self.temp),
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "runbook_cli", *arguments], env=environment, text=True,
-            stdin=options.get("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-m", "runbook_cli", *arguments],
+            env=environment,
+            text=True,
+            stdin=options.get("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def spawned(self, *arguments: str, typed: str | None = None) -> Done:
         child = self.spawn(*arguments, stdin=subprocess.PIPE)

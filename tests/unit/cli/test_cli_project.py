@@ -75,9 +75,12 @@ def test_list(cli: Cli) -> None:
     named = {playbook.pop("name"): playbook for playbook in done.data}
     assert list(named) == ["bad", "both", "job", "lost", "recover_thing"]
     assert named["recover_thing"] == {
-        "title": "Recover the thing", "trigger": "the thing does not answer, or its probe is red", "guide": "S9 1-2",
-        "blast_radius": "one host at a time", "undo": "nothing to undo",
-    }  # fmt: skip
+        "title": "Recover the thing",
+        "trigger": "the thing does not answer, or its probe is red",
+        "guide": "S9 1-2",
+        "blast_radius": "one host at a time",
+        "undo": "nothing to undo",
+    }
     text = cli.run("list").out
     assert "recover_thing: Recover the thing\n  trigger       the thing does not answer, or its probe is red\n" in text
     assert cli.run("list", "--query", "[?title=='A job'].name").data == ["job"]

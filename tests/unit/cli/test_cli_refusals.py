@@ -75,7 +75,7 @@ def refused(cli: Cli, code: int, *arguments: str) -> str:
         (("lst",), 2, "No such command 'lst'"),
         (("show",), 2, "Missing argument 'NAME'. See 'runbook show --help'."),
     ],
-)  # fmt: skip
+)
 def test_refusals(cli: Cli, project: Path, arguments: tuple[str, ...], code: int, told: str) -> None:
     said = refused(cli, code, *arguments)
     assert told in said

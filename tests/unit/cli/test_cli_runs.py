@@ -75,14 +75,37 @@ def test_text_of_two_hosts_ends_in_a_table(cli: Cli) -> None:
 def test_what_reaches_the_playbook(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "vars.yml").write_text("color: red\napi_token: from-the-file\n")
     done = cli.run(
-        "run", "recover_thing", *ALL, "-l", "healthy", "--check", "--incident", "INC-2041", "--approve", "start_it",
-        "--approve", "stopped", "-e", f"@{tmp_path / 'vars.yml'}", "-e", "color=dark blue", "--format", "json",
-    )  # fmt: skip
+        "run",
+        "recover_thing",
+        *ALL,
+        "-l",
+        "healthy",
+        "--check",
+        "--incident",
+        "INC-2041",
+        "--approve",
+        "start_it",
+        "--approve",
+        "stopped",
+        "-e",
+        f"@{tmp_path / 'vars.yml'}",
+        "-e",
+        "color=dark blue",
+        "--format",
+        "json",
+    )
     seen = done.data["targets"][0]["summary"]["seen"]
     assert seen == {
-        "act": True, "approved": ["start_it", "stopped"], "check": True, "color": "dark blue", "token": "********",
-        "run": done.data["run_id"], "records": str(cli.records), "incident": "INC-2041", "keys": True,
-    }  # fmt: skip
+        "act": True,
+        "approved": ["start_it", "stopped"],
+        "check": True,
+        "color": "dark blue",
+        "token": "********",
+        "run": done.data["run_id"],
+        "records": str(cli.records),
+        "incident": "INC-2041",
+        "keys": True,
+    }
     assert (done.data["mode"], done.data["incident"], done.data["limit"]) == ("check", "INC-2041", "healthy")
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", done.data["run_id"])
     assert cli.records.stat().st_mode & 0o777 == 0o700

@@ -13,8 +13,14 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-CAUSE = {"cause": "killed", "when": "checks.unit.data.result == 'signal'", "explains": ["unit"], "why": "w",
-         "remedy": "start_service", "risk": "low"}  # fmt: skip
+CAUSE = {
+    "cause": "killed",
+    "when": "checks.unit.data.result == 'signal'",
+    "explains": ["unit"],
+    "why": "w",
+    "remedy": "start_service",
+    "risk": "low",
+}
 
 
 def play(
@@ -37,9 +43,20 @@ def play(
     }
     environment.pop("OPS_RUNBOOK_RUN_ID", None)
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(tmp_path / "hosts"), str(tmp_path / "play.yml"), *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            "-i",
+            str(tmp_path / "hosts"),
+            str(tmp_path / "play.yml"),
+            *arguments,
+        ],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -60,22 +77,46 @@ def document(status: str) -> dict:
 
 def outcome(**facts: object) -> dict:
     base = {
-        "target": "localhost/x", "first": document("critical"), "final": document("critical"), "act": True, "error": "",
-        "lease_refused": "", "recovered": False, "diagnosis": {"chosen": None, "unexplained": ["unit"]}, "guard": None,
-        "history": [], "seconds": 0.5,
-    }  # fmt: skip
+        "target": "localhost/x",
+        "first": document("critical"),
+        "final": document("critical"),
+        "act": True,
+        "error": "",
+        "lease_refused": "",
+        "recovered": False,
+        "diagnosis": {"chosen": None, "unexplained": ["unit"]},
+        "guard": None,
+        "history": [],
+        "seconds": 0.5,
+    }
     return {"ops.runbook.run_record": {"phase": "outcome", "facts": {**base, **facts}}}
 
 
 def test_diagnosis_and_guard_by_data(tmp_path: Path) -> None:
     tasks = [
-        {"ops.runbook.cause_diagnosis_info": {"document": document("critical"), "checks": {"unit": {"type": "systemd_unit"}},
-                                              "causes": [CAUSE]}, "register": "found"},
-        {"ops.runbook.remedy_guard": {"target": "localhost/x", "cause": "{{ found.diagnosis.chosen }}",
-                                      "folders": [str(ROOT / "collections/ops_runbook/roles/remediate")],
-                                      "kill_switch": str(tmp_path / "stop")}, "register": "guard"},
-        {"ansible.builtin.assert": {"that": ["guard.allowed", "guard.remedy_file.endswith('remedies/start_service.yml')"]}},
-    ]  # fmt: skip
+        {
+            "ops.runbook.cause_diagnosis_info": {
+                "document": document("critical"),
+                "checks": {"unit": {"type": "systemd_unit"}},
+                "causes": [CAUSE],
+            },
+            "register": "found",
+        },
+        {
+            "ops.runbook.remedy_guard": {
+                "target": "localhost/x",
+                "cause": "{{ found.diagnosis.chosen }}",
+                "folders": [str(ROOT / "collections/ops_runbook/roles/remediate")],
+                "kill_switch": str(tmp_path / "stop"),
+            },
+            "register": "guard",
+        },
+        {
+            "ansible.builtin.assert": {
+                "that": ["guard.allowed", "guard.remedy_file.endswith('remedies/start_service.yml')"]
+            }
+        },
+    ]
     code, said = play(tmp_path, tasks, name=None)
     assert code == 0, said
     (tmp_path / "stop").write_text("release under way")
@@ -87,9 +128,12 @@ def test_diagnosis_and_guard_by_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pipelining", ["1", "0"])
 def test_the_guard_gives_the_same_answer_on_both_roads(tmp_path: Path, pipelining: str) -> None:
     tasks = [
-        {"ops.runbook.remedy_guard": {"target": "t", "cause": {**CAUSE, "risk": "high"}, "folders": ["/none"]}, "register": "guard"},
+        {
+            "ops.runbook.remedy_guard": {"target": "t", "cause": {**CAUSE, "risk": "high"}, "folders": ["/none"]},
+            "register": "guard",
+        },
         {"ansible.builtin.assert": {"that": ["guard.refusals | map(attribute='rule') == ['missing_remedy', 'risk']"]}},
-    ]  # fmt: skip
+    ]
     code, said = play(tmp_path, tasks, name=None, ANSIBLE_PIPELINING=pipelining)
     assert code == 0, said
 

@@ -11,9 +11,18 @@ from ansible_collections.ops.runbook.plugins.plugin_utils import guard
 
 CAUSE = {"cause": "killed", "remedy": "start_service", "risk": "low", "why": "", "explains": [], "when": ""}
 FACTS = {
-    "target": "db1/mongodb", "limit": "db1", "hosts": 1, "most_hosts": 1, "kill_switch": None, "hold": None,
-    "risk_limit": "medium", "approved": [], "confirm": "", "desired_state": "unspecified", "remedy_file": "/x.yml",
-}  # fmt: skip
+    "target": "db1/mongodb",
+    "limit": "db1",
+    "hosts": 1,
+    "most_hosts": 1,
+    "kill_switch": None,
+    "hold": None,
+    "risk_limit": "medium",
+    "approved": [],
+    "confirm": "",
+    "desired_state": "unspecified",
+    "remedy_file": "/x.yml",
+}
 
 
 def rules(cause: dict, **facts: object) -> list[str]:

@@ -54,13 +54,16 @@ def _with_module(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
 def test_what_a_person_must_know_is_a_failed_result(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(
         monkeypatch,
-        "from .errors import Refused\ndef run(params, check):\n    raise Refused('no', 'here', 'Do that.', {'changed': True})\n",
+        "from .errors import Refused\n"
+        "def run(params, check):\n    raise Refused('no', 'here', 'Do that.', {'changed': True})\n",
     )
     said = document(call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=60), MARK)).stdout)
     assert said == {
-        "changed": True, "failed": True, "msg": "here: no. Do that.",
+        "changed": True,
+        "failed": True,
+        "msg": "here: no. Do that.",
         "error": {"kind": "Refused", "what": "no", "where": "here", "hint": "Do that."},
-    }  # fmt: skip
+    }
 
 
 def test_a_bug_is_called_a_bug_and_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +76,8 @@ def test_a_bug_is_called_a_bug_and_keeps_its_traceback(monkeypatch: pytest.Monke
 def test_stray_prints_do_not_reach_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(
         monkeypatch,
-        "import os\ndef run(params, check):\n    print('noise')\n    os.system('echo more')\n    return {'ok': params}\n",
+        "import os\n"
+        "def run(params, check):\n    print('noise')\n    os.system('echo more')\n    return {'ok': params}\n",
     )
     done = call(sys.executable, light.program(light.Call("made_up", {"a": 1}, False, deadline=60), MARK))
     assert document(done.stdout) == {"ok": {"a": 1}}

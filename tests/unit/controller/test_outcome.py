@@ -23,17 +23,35 @@ REFUSAL = {
 
 
 def document(status: str) -> dict:
-    return {"status": status, "checks": {"unit": {"status": status, "summary": "mongod.service failed"},
-                                         "dns": {"status": "ok", "summary": "fine"}}}  # fmt: skip
+    return {
+        "status": status,
+        "checks": {
+            "unit": {"status": status, "summary": "mongod.service failed"},
+            "dns": {"status": "ok", "summary": "fine"},
+        },
+    }
 
 
 def facts(**changes: object) -> dict:
     return {
-        "target": "db1/mongodb", "run": "R", "first": document("critical"), "final": document("critical"), "act": True,
-        "check_mode": False, "error": "", "lease_refused": "", "recovered": False, "history": [], "guard": None,
-        "diagnosis": {"chosen": CAUSE, "unexplained": []}, "changes": [], "undo": [], "evidence": None,
-        "seconds": {"detect": 0.25}, **changes,
-    }  # fmt: skip
+        "target": "db1/mongodb",
+        "run": "R",
+        "first": document("critical"),
+        "final": document("critical"),
+        "act": True,
+        "check_mode": False,
+        "error": "",
+        "lease_refused": "",
+        "recovered": False,
+        "history": [],
+        "guard": None,
+        "diagnosis": {"chosen": CAUSE, "unexplained": []},
+        "changes": [],
+        "undo": [],
+        "evidence": None,
+        "seconds": {"detect": 0.25},
+        **changes,
+    }
 
 
 NONE = {"chosen": None, "unexplained": ["unit"]}
@@ -94,7 +112,7 @@ def test_a_cure_says_what_it_did() -> None:
             seconds={"detect": 0.2, "act": 1.0},
             changes=[{"object": "mongod.service", "before": "failed", "after": "active"}],
             undo=[{"kind": "none", "reason": "a start is not undone"}],
-        )  # fmt: skip
+        )
     )
     assert line(said, "failing") == "unit: mongod.service failed"
     assert line(said, "cause") == "killed: It was killed."

@@ -102,8 +102,12 @@ def test_many_processes_keep_one_chain(tmp_path: Path) -> None:
 def test_the_lines_of_one_run_and_host_from_its_first_look(tmp_path: Path) -> None:
     record.append(tmp_path, "r1", "db1", "looked", {"n": "older, of the same run"})
     for run, host, phase in (
-        ("r1", "db1", "looked"), ("r2", "db1", "looked"), ("r1", "db2", "looked"), ("r1", "db1", "acted"), ("r2", "db1", "acted"),
-    ):  # fmt: skip
+        ("r1", "db1", "looked"),
+        ("r2", "db1", "looked"),
+        ("r1", "db2", "looked"),
+        ("r1", "db1", "acted"),
+        ("r2", "db1", "acted"),
+    ):
         record.append(tmp_path, run, host, phase, {"filler": "x" * 40000})
     found = record.of_run(tmp_path, "r1", "db1")
     assert [line["phase"] for line in found] == ["looked", "acted"]

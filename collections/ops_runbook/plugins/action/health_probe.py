@@ -35,17 +35,24 @@ class ActionModule(LightAction):
         chosen = checks.select(params["checks"], params["deep"], bool(self._task.check_mode))
         target = params["target"] or str(task_vars["inventory_hostname"])
         asked = {name: _asked(check, params["cursors"].get(name)) for name, check in chosen.items()}
-        watch = verdict.Watch(params["stable_for"], params["baseline"])
-        end = time.monotonic() + params["timeout"]
+        watch, began = verdict.Watch(params["stable_for"], params["baseline"]), time.monotonic()
         while True:
             answer = self.call({"checks": asked}, task_vars, no_log)
             if answer.get("failed"):
                 return answer
             document = verdict.judge(target, chosen, answer, params["thresholds"])
             watch.see(document, time.monotonic())
-            if watch.stable or not params["stable_for"] or time.monotonic() + params["interval"] > end:
+            if not params["stable_for"] or _is_over(watch, params, time.monotonic() - began):
                 return _result(document, watch, answer)
             time.sleep(params["interval"])
+
+
+def _is_over(watch: verdict.Watch, params: Json, spent: float) -> bool:
+    """Whether to stop looking: stable, out of time, or not once well within the grace."""
+    if watch.stable or (params["grace"] and not watch.was_well and spent > params["grace"]):
+        return True
+    longer = watch.window - params["stable_for"]
+    return bool(spent + params["interval"] > params["timeout"] + longer)
 
 
 def _validate(params: Json) -> None:

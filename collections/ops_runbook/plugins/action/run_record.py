@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Controller half of run_record: writes the record, and its head to the target's journal where a remedy is under way."""
+"""Controller half of run_record: writes the record, and its head to the target's journal where a remedy runs."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright (c) 2026, the ops_runbook authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The last lines of a run and its exit code, the same under plain ansible-playbook and the CLI."""
 
@@ -10,7 +12,8 @@ short_description: Says in ten lines a target what was seen, decided, done and p
 version_added: "0.1.0"
 description:
   - Prints what the run came to for every target of an ops.runbook playbook, after Ansible's own recap.
-  - Ends C(ansible-playbook) with the exit code of the gravest outcome (see docs/design.md), and refuses a run whose limit names no
+  - Ends C(ansible-playbook) with the exit code of the gravest outcome (see docs/design.md), and refuses a run whose
+    limit names no
     host or which matched no host at all.
   - Does nothing for other playbooks.
 requirements:

@@ -15,7 +15,8 @@ class OpsError(Exception):
         what: What is wrong, one clause.
         where: The file, unit, option or host that it concerns; empty when `what` names it.
         hint: The next step, as an imperative or a literal command.
-        result: What was already done (`changed`, `changes`, `undo`, ...): merged into the module's answer, so that nothing
+        result: What was already done (`changed`, `changes`, `undo`, ...): merged into the module's answer, so that
+            nothing
             that happened before the failure is lost.
     """
 
@@ -33,7 +34,7 @@ class BadInput(OpsError):
 
 
 class CannotLook(OpsError):
-    """A collector could not look (no permission, tool missing, its own time up): the check is unknown, never healthy."""
+    """A collector could not look (no permission, tool missing, its own time up): unknown, never healthy."""
 
 
 class Refused(OpsError):
@@ -43,7 +44,7 @@ class Refused(OpsError):
 def answer(
     run: Callable[[dict[str, Any], bool], dict[str, Any]], params: dict[str, Any], check: bool
 ) -> dict[str, Any]:
-    """Call run(params, check) and turn what a person has to know into a failed result; both roads of a module end here."""
+    """Call run(params, check); what a person has to know becomes a failed result. Both roads of a module end here."""
     try:
         return run(params, check)
     except OpsError as error:

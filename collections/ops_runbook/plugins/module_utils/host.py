@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How collectors and acts see a host: five verbs, so that a pod, a container or a recorded fixture can stand in for it.
 
-`LocalHost` is the machine that this code runs on. Everything takes a timeout, commands are argument lists, and errors of the
-operating system are left as they are (`FileNotFoundError`, `PermissionError`, ...): the caller knows what they mean for it.
+`LocalHost` is the machine that this code runs on. Everything takes a timeout, commands are argument lists, and errors
+of the
+operating system are left as they are (`FileNotFoundError`, `PermissionError`, ...): the caller knows what they mean
+for it.
 """
 
 from __future__ import annotations
@@ -183,7 +185,7 @@ class LocalHost:
         return os.readlink(path)
 
     def statvfs(self, path: str) -> dict[str, int]:
-        """size, free, available (bytes; available is what an ordinary user gets), inodes, inodes_free, read_only (0 or 1)."""
+        """size, free, available (to an ordinary user; all bytes), inodes, inodes_free, read_only (0 or 1)."""
         raw = os.statvfs(path)
         return {
             "size": raw.f_blocks * raw.f_frsize,

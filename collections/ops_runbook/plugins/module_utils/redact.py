@@ -55,7 +55,8 @@ def _any(words: tuple[str, ...]) -> str:
 # The lookahead takes what follows at once and for good (3.8 has no possessive repeat).
 _NAME = _any(_WORDS) + r"(?=(?P<tail>[\w.-]{0,60}))(?P=tail)"
 _SIGN = r"[ \t]*(?::(?!:|//)=?|={1,2}>?)[ \t]*"
-# A quoted value may go on in indented lines and hold its own quote doubled; what is glued to its closing quote belongs to it.
+# A quoted value may go on in indented lines and hold its own quote doubled; what is glued to its closing quote
+# belongs to it.
 _QUOTED = (
     r"(?P<quote>\\{0,7}[\"'])(?:[^\\\"'\n]+|(?P=quote){2}|(?!(?<!\\)(?P=quote))[^\n]|\n+[ \t]+)*"
     r"(?:(?P=quote)(?:[^\s,;&:)\]}>]\S*)?)?"

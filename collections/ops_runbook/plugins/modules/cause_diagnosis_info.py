@@ -26,7 +26,8 @@ options:
   causes:
     description:
       - The causes in order of precedence.
-      - Each has C(cause), C(when) (JMESPath over the document), C(explains) (names of checks), C(why), C(remedy), C(risk)
+      - Each has C(cause), C(when) (JMESPath over the document), C(explains) (names of checks), C(why), C(remedy),
+        C(risk)
         (V(low), V(medium), V(high) or V(destructive)), and may have C(ask) and C(next_step).
       - An expression that does not compile, names an unknown check or field, or names none statically, is refused.
     type: list

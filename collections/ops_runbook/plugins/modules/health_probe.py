@@ -41,7 +41,8 @@ options:
         service whose files are compared with its baseline, and C(limit).
       - V(journal) takes C(unit), C(patterns), C(window), C(limit) and C(cursor) and counts patterns in the unit's
         journal.
-      - V(log) takes C(path), C(patterns), C(window), C(unit), C(limit) and C(cursor) and counts patterns in a log file, across
+      - V(log) takes C(path), C(patterns), C(window), C(unit), C(limit) and C(cursor) and counts patterns in a log
+        file, across
         rotation.
       - V(memory) takes C(unit) and gives memory of the machine, and of the unit against its limit.
       - V(mongodb) takes C(host), C(port), C(database), C(collection), C(read_limit), C(auth), C(credentials_file),
@@ -88,6 +89,12 @@ options:
     description: Seconds after which it stops waiting for O(stable_for).
     type: float
     default: 120
+  grace:
+    description:
+      - With O(stable_for), give up early when the target was not once well within this many seconds. V(0) waits for
+        O(timeout).
+    type: float
+    default: 0
   interval:
     description: Seconds between two looks.
     type: float

@@ -11,8 +11,10 @@ module: remedy_guard
 short_description: Says whether a remedy may run on a target now
 version_added: "0.1.0"
 description:
-  - Refuses, with a reason that a person understands, when the kill switch is set, a hold is in force on the target, the run's limit
-    names no host, the batch is larger than allowed, the remedy does not exist, a person has to be asked, the risk is above the
+  - Refuses, with a reason that a person understands, when the kill switch is set, a hold is in force on the target,
+    the run's limit
+    names no host, the batch is larger than allowed, the remedy does not exist, a person has to be asked, the risk is
+    above the
     automatic level, or data would be destroyed without confirmation.
   - Reads the hold on the target; everything else is decided on the controller.
 options:

@@ -12,9 +12,10 @@ short_description: Writes a line of the run's record
 version_added: "0.1.0"
 description:
   - Appends one line to the record on the controller; every line holds the SHA-256 of the line before.
-  - With O(journal) the new head also goes to the target's journal, so that a record cut or rewritten on the controller shows.
-  - For O(phase=outcome) it sums up the run and fails for outcomes that need a person; O(phase=job) does so for work that cures
-    nothing, such as keeping a baseline.
+  - With O(journal) the new head also goes to the target's journal, so that a record cut or rewritten on the
+    controller shows.
+  - For O(phase=outcome) it sums up the run and fails for outcomes that need a person; O(phase=job) does so for work
+    that cures nothing, such as keeping a baseline.
 options:
   phase:
     description: What the line is about.

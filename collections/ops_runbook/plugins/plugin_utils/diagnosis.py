@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a probe document to its cause: pure functions over data.
 
-A cause's `when` is JMESPath over the probe document. JMESPath answers null for a missing path and `null != 'x'` is true, so a
-typing error would make a cause hold; hence every expression is validated when loaded, and a condition that rests on a check or
+A cause's `when` is JMESPath over the probe document. JMESPath answers null for a missing path and `null != 'x'` is
+true, so a
+typing error would make a cause hold; hence every expression is validated when loaded, and a condition that rests on a
+check or
 field that is absent or could not be determined does not hold.
 """
 

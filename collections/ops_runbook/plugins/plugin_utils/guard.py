@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""May this remedy run on this target now? A pure decision over collected facts; each refusal has a reason a person understands."""
+"""May this remedy run on this target now? A pure decision over facts; a refusal has a reason a person understands."""
 
 from __future__ import annotations
 
@@ -71,8 +71,10 @@ def refusals(cause: Json, facts: Json) -> list[Refusal]:
 
     Args:
         cause: The chosen cause of a diagnosis.
-        facts: `target`, `limit` (the run's own --limit or None), `hosts` and `most_hosts` (targets of this batch and the cap),
-            `kill_switch` and `hold` (text of the file, or None where there is none), `risk_limit`, `approved` (remedies or causes),
+        facts: `target`, `limit` (the run's own --limit or None), `hosts` and `most_hosts` (targets of this batch and
+            the cap),
+            `kill_switch` and `hold` (text of the file, or None where there is none), `risk_limit`, `approved`
+            (remedies or causes),
             `confirm`, `desired_state`, `remedy_file` (path or None).
     """
     if cause["remedy"] == REPORT_ONLY:

@@ -2,8 +2,8 @@
 """The light road: a module's code and arguments travel as one program through the interpreter's standard input.
 
 Ansible's own packaging costs the target about 0.2 s of CPU a call; this costs 0.02 s. Where the connection cannot pipe
-(pipelining off, `async`, su, a sudo that wants a tty), the ordinary module runs instead: it imports the same module_utils,
-so both roads give the same result. See docs/design.md, "Modules that travel light".
+(pipelining off, `async`, su, a sudo that wants a tty), the ordinary module runs instead: it imports the same
+module_utils, so both roads give the same result. See docs/design.md, "Modules that travel light".
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ SOURCES = scan()  # when this module is imported, in the main process: forked wo
 
 
 def bundle(entry: str, extra: t.Iterable[str] = ()) -> dict[str, tuple[bool, str, str]]:
-    """What entry imports at top level, transitively, and the lazily imported modules named in extra, with their parents."""
+    """What entry imports at top level, transitively, and the modules named in extra, with their parents."""
     queue, chosen = [entry, "errors", *extra], set[str]()
     while queue:
         name = queue.pop()
@@ -164,7 +164,8 @@ def program(call: Call, mark: str) -> bytes:
 class LightAction(ActionBase):
     """An action that pipes its module's code to the target, or else runs the ordinary module.
 
-    A module is: `module_utils/specs/NAME.py` (ARGUMENT_SPEC, RULES), `module_utils/ENTRY.py` (`run(params, check)`), and a
+    A module is: `module_utils/specs/NAME.py` (ARGUMENT_SPEC, RULES), `module_utils/ENTRY.py` (`run(params, check)`),
+    and a
     subclass of this with those two names.
     """
 
@@ -242,7 +243,7 @@ class LightAction(ActionBase):
         return plain, set(outcome._no_log_values), None
 
     def call(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
-        """Run the module with params on the target, by the light road where the connection can, else by the ordinary one."""
+        """Run the module on the target, by the light road where the connection can, else by the ordinary one."""
         if self._task.async_val or not self._is_pipelining_enabled("new", False):
             return self._ordinary(params, task_vars)
         answer = self._light(params, task_vars)

@@ -36,7 +36,8 @@ def decide(facts: Json) -> str:
     """Name the outcome.
 
     Args:
-        facts: `first` (probe document of the first look), `act` (False for diagnose), `check_mode`, `error` (a task of the
+        facts: `first` (probe document of the first look), `act` (False for diagnose), `check_mode`, `error` (a task
+            of the
             lifecycle itself failed, or None), `recovered` (bool), `lease_refused` (text or None), `diagnosis`, `guard`
             (last ones, or None), `history` (attempts: `remedy`, `failed`, `refused`, `stable`).
     """
@@ -85,7 +86,8 @@ def conclude(facts: Json) -> Json:
     """The outcome with its exit code, ten lines and structured summary.
 
     Args:
-        facts: As for `decide`, and `target`, `run`, `final` (last probe document), `changes` (`{object, before, after}`),
+        facts: As for `decide`, and `target`, `run`, `final` (last probe document), `changes` (`{object, before,
+            after}`),
             `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds).
     """
     outcome = decide(facts)
@@ -116,7 +118,8 @@ def conclude_job(run: str, facts: Json) -> Json:
 
     Args:
         run: The run's id.
-        facts: `target`, `outcome` (done or refused), `message` (what was done, or why not), `changes`, `undo`, `next_step`.
+        facts: `target`, `outcome` (done or refused), `message` (what was done, or why not), `changes`, `undo`,
+            `next_step`.
     """
     undo = "; ".join(dict.fromkeys(undo_text(undo) for undo in facts["undo"])) if facts["changes"] else ""
     pairs = (
@@ -259,7 +262,7 @@ def _undo_line(summary: Json) -> str:
 
 
 def undo_text(undo: Json) -> str:
-    """How a person puts one change back, as a literal command where there is one (docs/design.md, "Changes know their inverse")."""
+    """How a person puts one change back, as a literal command where there is one."""
     kind = undo.get("kind")
     if kind == "none":
         return f"none ({undo['reason']})"
@@ -292,7 +295,8 @@ def of_problem(host: str, result: Json) -> Json:
 
     Args:
         host: The inventory name.
-        result: The failed task's answer: `msg`, what the target printed (`module_stderr`, ...), `error.kind` where a module
+        result: The failed task's answer: `msg`, what the target printed (`module_stderr`, ...), `error.kind` where a
+            module
             of ours failed, `unreachable`.
     """
     why = " ".join(str(result.get("msg") or "ended without an outcome").split())

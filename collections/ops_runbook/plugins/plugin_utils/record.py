@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The record: one append-only file of JSON lines, each holding the SHA-256 of the line before.
 
-Lies in `$OPS_RUNBOOK_RECORDS`, else `$XDG_STATE_HOME/ops-runbook`, else `~/.local/state/ops-runbook`; folder 0700, file 0600.
+Lies in `$OPS_RUNBOOK_RECORDS`, else `$XDG_STATE_HOME/ops-runbook`, else `~/.local/state/ops-runbook`; folder 0700,
+file 0600.
 A line: `{"seq": 7, "previous": "<sha256 of line 6>", "at": "2026-01-05T02:00:07.123Z", "run": "...", "host": "db1",
-"phase": "intent", "entry": {...}}`. The head (SHA-256 of the last line) also goes to the target's journal at each phase.
+"phase": "intent", "entry": {...}}`. The head (SHA-256 of the last line) also goes to the target's
+journal at each phase.
 """
 
 from __future__ import annotations

@@ -161,20 +161,22 @@ def headline(document: Json) -> str:
 class Watch:
     """Whether a target stays well: no check worse than in an earlier document, the same processes, no restart counted.
 
-    `stable` (bool), `seconds` (how long it has been well without a break) and `probes` (how many documents it saw).
+    `stable` (bool), `seconds` (how long it has been well without a break), `was_well` (whether it was at all), `window`
+    (seconds it has to stay well: never below twice a unit's RestartSec, or a crash loop would pass) and `probes` (count).
     """
 
     def __init__(self, stable_for: float, baseline: Json | None) -> None:
-        self._window, self._baseline = stable_for, baseline
+        self.window, self._baseline = stable_for, baseline
         self._since: float | None = None
         self._mark: list[t.Any] = []
         self.probes = 0
         self.seconds = 0.0
-        self.stable = False
+        self.stable = self.was_well = False
 
     def see(self, document: Json, now: float) -> None:
         """Take in a document that was formed at `now` (any steady clock, in seconds)."""
         self.probes += 1
+        self.window = max(self.window, 2 * _restart_delay(document))
         well = document["status"] in HEALTHY and not (self._baseline and worse(self._baseline, document))
         mark = _processes(document)
         if not well:
@@ -183,7 +185,14 @@ class Watch:
             self._since = now
         self._mark = mark
         self.seconds = 0.0 if self._since is None else now - self._since
-        self.stable = well and self.seconds >= self._window
+        self.was_well = self.was_well or well
+        self.stable = well and self.seconds >= self.window
+
+
+def _restart_delay(document: Json) -> float:
+    """The longest time that systemd waits before it restarts one of the units that are meant to restart."""
+    units = [check["data"] for check in document["checks"].values() if check["type"] == "systemd_unit"]
+    return max((float(data.get("restart_delay") or 0) for data in units), default=0.0)
 
 
 def _processes(document: Json) -> list[t.Any]:

@@ -12,6 +12,7 @@ ARGUMENT_SPEC = {
     "baseline": {"type": "dict"},
     "stable_for": {"type": "float", "default": 0},
     "timeout": {"type": "float", "default": 120},
+    "grace": {"type": "float", "default": 0},
     "interval": {"type": "float", "default": 2},
 }
 RULES: dict[str, object] = {}
