@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import typing as t
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -83,14 +84,17 @@ def lint(_root: Path, _artifacts: Path) -> list[Step]:
     ]
 
 
-def unit(_root: Path, artifacts: Path) -> list[Step]:
-    """Unit tests with branch coverage of what travels and what judges."""
+def unit(root: Path, artifacts: Path) -> list[Step]:
+    """Unit tests with branch coverage of what travels and what judges; one of them builds the wheel with uv."""
+    uv = subprocess.run([str(root / "lab/bootstrap-uv.sh")], capture_output=True, text=True, check=True).stdout.strip()
+    path = {"PATH": f"{Path(uv).parent}:{os.environ['PATH']}"}
     cover = [f"--cov={COLLECTION}/plugins/{part}" for part in ("module_utils", "plugin_utils")]
     return [
         pytest_step(
             "unit",
             artifacts,
             ["tests/unit", *cover, "--cov=src/runbook_cli", "--cov-branch", "--cov-report=term:skip-covered"],
+            environment=path,
         ),
         Step(
             "branch coverage at least 90 %",
@@ -121,6 +125,11 @@ def docs(_root: Path, artifacts: Path) -> list[Step]:
     return [pytest_step("docs", artifacts, ["tests/docs"])]
 
 
+def demo(root: Path, _artifacts: Path) -> list[Step]:
+    """The README's first command; it ends the lab, so it comes last."""
+    return [Step("make demo", [str(root / "lab/demo.sh")], by_exit_code)]
+
+
 def versions(root: Path, artifacts: Path) -> list[Step]:
     """The newest ansible-core with the newest controller Python; targets with the oldest and newest Python."""
     second = ".venv-core221/bin/python"
@@ -139,6 +148,7 @@ _LANES: dict[str, Callable[[Path, Path], list[Step]]] = {
     "molecule": molecule,
     "docs": docs,
     "versions": versions,
+    "demo": demo,
 }
 
 
