@@ -8,6 +8,7 @@ shopt -s inherit_errexit
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 lock=$root/requirements/dev.txt
 cache=$HOME/.cache/ops-runbook
+PATH=${PATH//"$root/.venv/bin:"/}   # .venv is made from another Python, not from itself
 PATH=$PATH:/usr/sbin:/sbin        # an ordinary user's PATH lacks them
 export UV_HTTP_TIMEOUT=120 UV_NO_PROGRESS=1 UV_SYSTEM_CERTS=true
 
