@@ -185,7 +185,7 @@ def _failed(host: str, task: str | None, result: dict[str, Any]) -> Target:
     for pattern, meaning, hint in _NO_ACCESS:
         if re.search(pattern, noise):
             return Target(host, host, "unreachable", message=f"{meaning} ({message})", task=task, hint=hint)
-    if "argument_errors" in result or (result.get("error") or {}).get("kind") == "BadInput":
+    if "argument_errors" in result or (result.get("error") or {}).get("kind") in ("BadInput", "RecordError"):
         return Target(
             host, host, "wrong_input", message=message, task=task, hint="Mend it: in the inventory, or by -e."
         )

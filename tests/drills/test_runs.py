@@ -120,18 +120,25 @@ def test_an_empty_limit_touches_nothing(limit: str, hosts: Path) -> None:
     assert record.verify(hosts)[0] == lines
 
 
+CAUSE = {"cause": "made_up", "explains": ["unit"], "why": "w", "remedy": "start_service", "risk": "low"}
+
+
+def _causes(when: str) -> dict[str, t.Any]:
+    return {"mongodb_causes": [{**CAUSE, "when": when}]}
+
+
+def _disk(**rule: t.Any) -> dict[str, t.Any]:
+    return {"thresholds": {"mongodb": {"disk": {"critical": [rule]}}}}
+
+
 BAD_DATA: list[tuple[str, dict[str, t.Any], str]] = [
-    ("unknown check type", {"mongodb_checks": {"unit": {"type": "sistemd_unit"}}}, "sistemd_unit"),
-    (
-        "malformed threshold",
-        {
-            "thresholds": {
-                "mongodb": {"disk": {"critical": [{"metric": "used_percent", "operator": "above", "value": 1}]}}
-            }
-        },
-        "above",
-    ),
-    ("threshold of an unknown check", {"thresholds": {"mongodb": {"dissk": {"critical": []}}}}, "dissk"),
+    ("check type", {"mongodb_checks": {"unit": {"type": "sistemd_unit"}}}, "sistemd_unit"),
+    ("threshold's operator", _disk(metric="used_percent", operator="above", value=1), "above"),
+    ("threshold's metric", _disk(metric="used_procent", operator=">", value=1), "used_procent"),
+    ("threshold's check", {"thresholds": {"mongodb": {"dissk": {"critical": []}}}}, "dissk"),
+    ("cause that does not compile", _causes("checks.unit.data.result =="), "does not compile"),
+    ("cause's check", _causes("checks.unitt.data.result == 'x'"), "unknown check 'unitt'"),
+    ("cause's field", _causes("checks.unit.data.resutl == 'x'"), "no field 'resutl'"),
 ]
 
 
@@ -156,7 +163,7 @@ def test_an_unwritable_record_folder_stops_before_the_act(hosts: Path, tmp_path:
     done, _document = lab.runbook("run", "recover_mongodb", records=tmp_path / "file")
     assert done.code == 2, done.text
     plain = play("--limit", "db1", records=tmp_path / "file")
-    assert plain.code == 1, plain.text
+    assert plain.code == 2, plain.text
     assert "the record cannot be" in plain.text
     assert lab.on("db1", SNAPSHOT).stdout == before
 

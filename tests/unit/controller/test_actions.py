@@ -147,6 +147,22 @@ def test_a_bad_cause_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+def test_causes_alone_are_only_validated(tmp_path: Path) -> None:
+    checks = {"unit": {"type": "systemd_unit"}}
+    good = {"ops.runbook.cause_diagnosis_info": {"checks": checks, "causes": [CAUSE]}}
+    code, said = play(tmp_path, [good], name=None)
+    assert code == 0, said
+    bad = {
+        "ops.runbook.cause_diagnosis_info": {
+            "checks": checks,
+            "causes": [{**CAUSE, "when": "checks.unit.data.result =="}],
+        }
+    }
+    code, said = play(tmp_path, [bad])
+    assert code == 2
+    assert "does not compile" in said
+
+
 def test_unsupported_and_missing_arguments_are_named(tmp_path: Path) -> None:
     _code, said = play(tmp_path, [{"ops.runbook.run_record": {"phase": "looked", "entri": {}}}], name=None)
     assert "Unsupported parameters for (ops.runbook.run_record) module: entri" in said
@@ -198,7 +214,7 @@ def test_check_mode_is_recorded_as_such(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "records").write_text("a file is in the way")
     code, said = play(tmp_path, [outcome()])
-    assert code == 1
+    assert code == 2
     assert "the record cannot be" in said
     assert "set OPS_RUNBOOK_RECORDS" in said
 

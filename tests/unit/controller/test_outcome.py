@@ -219,6 +219,7 @@ def test_the_gravest_wins(codes: list[int], expected: int) -> None:
         ),
         ({"msg": "ssh: connect: no route", "unreachable": True}, 4, "ansible.builtin.ping db1"),
         ({"msg": "unknown type", "error": {"kind": "BadInput"}}, 2, "correct it"),
+        ({"msg": "no room", "error": {"kind": "RecordError"}}, 2, "correct it"),
         ({"msg": "Validation of arguments failed", "argument_errors": ["x"]}, 2, "correct it"),
         (
             {"msg": "No start of json char found", "module_stderr": "viewer is not in the sudoers file."},

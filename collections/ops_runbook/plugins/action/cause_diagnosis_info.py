@@ -16,9 +16,11 @@ class ActionModule(LightAction):
     NAME = "cause_diagnosis_info"
 
     def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
-        """Validate the causes, then diagnose."""
+        """Validate the causes, then diagnose; without a document only the former."""
         errors = diagnosis.validate(params["causes"], params["checks"])
         if errors:
             raise BadInput("; ".join(errors), hint="Correct the pack's causes; nothing was done.")
+        if params["document"] is None:
+            return {"changed": False}
         found = diagnosis.diagnose(params["document"], params["causes"], params["tried"])
         return {"changed": False, "diagnosis": found}

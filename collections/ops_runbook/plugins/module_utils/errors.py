@@ -54,3 +54,11 @@ def answer(
             msg=str(error),
             error={"kind": type(error).__name__, "what": error.what, "where": error.where, "hint": error.hint},
         )
+
+
+def join(module: Any, run: Callable[[dict[str, Any], bool], dict[str, Any]]) -> None:
+    """The ordinary road's main(): call run with an AnsibleModule's arguments and end as Ansible expects."""
+    result = answer(run, module.params, module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)

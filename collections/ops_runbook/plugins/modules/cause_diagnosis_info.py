@@ -16,9 +16,8 @@ description:
   - Runs on the controller alone and looks at nothing but its arguments.
 options:
   document:
-    description: The probe document.
+    description: The probe document. Without it the causes are only validated.
     type: dict
-    required: true
   checks:
     description: The checks by name that the causes may refer to, as given to M(ops.runbook.health_probe).
     type: dict
@@ -63,7 +62,7 @@ EXAMPLES = r"""
 RETURN = r"""
 diagnosis:
   description: What holds and what does not.
-  returned: success
+  returned: when O(document) is given
   type: dict
   contains:
     causes:
@@ -92,7 +91,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.specs.cause_diagnosis_info import ARGUMENT_SPEC, RULES
 
 
-def main():
+def main() -> None:
+    """Say that there is nothing to run on a target."""
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES)
     module.fail_json(
         msg="cause_diagnosis_info works through its action plugin; call it as ops.runbook.cause_diagnosis_info."

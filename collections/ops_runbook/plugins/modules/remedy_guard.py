@@ -98,17 +98,14 @@ hold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import answer
+from ..module_utils.errors import join
 from ..module_utils.holds import run
 from ..module_utils.specs.remedy_guard import ARGUMENT_SPEC, RULES
 
 
-def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES)
-    result = answer(run, module.params, module.check_mode)
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
+def main() -> None:
+    """Join the module's work with Ansible."""
+    join(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES), run)
 
 
 if __name__ == "__main__":

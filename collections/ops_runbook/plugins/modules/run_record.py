@@ -64,14 +64,14 @@ message:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import answer
+from ..module_utils.errors import join
 from ..module_utils.journal import run
 from ..module_utils.specs.run_record import ARGUMENT_SPEC, RULES
 
 
-def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES)
-    module.exit_json(**answer(run, module.params, module.check_mode))
+def main() -> None:
+    """Join the module's work with Ansible."""
+    join(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES), run)
 
 
 if __name__ == "__main__":

@@ -253,17 +253,13 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ops.runbook.plugins.module_utils.baseline import run
-from ansible_collections.ops.runbook.plugins.module_utils.errors import answer
+from ansible_collections.ops.runbook.plugins.module_utils.errors import join
 from ansible_collections.ops.runbook.plugins.module_utils.specs.service_baseline import ARGUMENT_SPEC, RULES
 
 
 def main() -> None:
     """Join the module's work with Ansible."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES)
-    result = answer(run, module.params, module.check_mode)
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    join(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES), run)
 
 
 if __name__ == "__main__":

@@ -307,7 +307,7 @@ def of_problem(host: str, result: Json) -> Json:
             return _problem("unreachable", why, step)
     if result.get("unreachable"):
         return _problem("unreachable", why, f"ansible -m ansible.builtin.ping {host}")
-    if (result.get("error") or {}).get("kind") == "BadInput" or "argument_errors" in result:
+    if (result.get("error") or {}).get("kind") in ("BadInput", "RecordError") or "argument_errors" in result:
         return _problem("wrong input", why, "correct it; nothing was done")
     if "assertion" in result:  # a playbook's own condition
         return _problem("refused", why, "see why")

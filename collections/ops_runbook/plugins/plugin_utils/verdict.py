@@ -162,7 +162,7 @@ class Watch:
     """Whether a target stays well: no check worse than in an earlier document, the same processes, no restart counted.
 
     `stable` (bool), `seconds` (how long it has been well without a break), `was_well` (whether it was at all), `window`
-    (seconds it has to stay well: never below twice a unit's RestartSec, or a crash loop would pass) and `probes` (count).
+    (seconds it has to stay well: never below twice a unit's RestartSec, or a crash loop would pass), `probes` (count).
     """
 
     def __init__(self, stable_for: float, baseline: Json | None) -> None:
