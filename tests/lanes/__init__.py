@@ -73,7 +73,7 @@ def pytest_step(
     return Step(name, [python, "-m", "pytest", f"--junitxml={report}", *arguments], by_junit(report), **more)
 
 
-def lint(_root: Path, _artifacts: Path) -> list[Step]:
+def lint(root: Path, _artifacts: Path) -> list[Step]:
     """Style, types and playbooks."""
     return [
         Step("ruff check", [".venv/bin/ruff", "check", "."], by_exit_code),
@@ -81,6 +81,12 @@ def lint(_root: Path, _artifacts: Path) -> list[Step]:
         Step("mypy --strict", [".venv/bin/mypy"], by_exit_code),
         Step("ansible-lint production", [".venv/bin/ansible-lint", "--offline", "--strict"], by_exit_code),
         Step("shellcheck", ["tests/lanes/shellcheck.sh"], by_exit_code),
+        Step(
+            "changelog fragments",
+            [str(root / ".venv/bin/antsibull-changelog"), "lint"],
+            by_exit_code,
+            folder=root / COLLECTION,
+        ),
     ]
 
 
