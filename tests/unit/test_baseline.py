@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.ops.runbook.plugins.module_utils import baseline, files, lease, restoring
+from ansible_collections.ops.runbook.plugins.module_utils import baseline, baseline_store, files, lease, restoring
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.specs.service_baseline import ARGUMENT_SPEC, RULES
 from ansible_collections.ops.runbook.plugins.plugin_utils import light
@@ -34,7 +34,7 @@ def etc(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A configuration folder with two files, and a state folder of its own beside it."""
     top = Path(tempfile.mkdtemp(prefix="ops-runbook-test-")).resolve()
     top.chmod(0o755)
-    monkeypatch.setattr(baseline, "STATE", str(top / "state"))
+    monkeypatch.setattr(baseline_store, "STATE", str(top / "state"))
     folder = top / "etc"
     folder.mkdir()
     for name in ("mongod.conf", "extra.conf"):
@@ -202,7 +202,7 @@ def test_only_ordinary_files_with_full_paths_are_captured(etc: Path, path: str) 
 
 def test_no_files_and_files_that_are_too_large(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert failed(BadInput, "captured", files=[]).where == "files"
-    monkeypatch.setattr(baseline, "_LIMIT", 10)
+    monkeypatch.setattr(baseline_store, "_LIMIT", 10)
     assert "at most 10 bytes" in str(failed(BadInput, "captured", files=[str(etc / "mongod.conf")]))
 
 
@@ -239,7 +239,7 @@ def test_a_link_of_root_is_followed_and_stays(etc: Path) -> None:
 
 def killed_capture(when: int, after: bool, etc: Path) -> int:
     def work() -> None:
-        files.os = baseline.os = Killer(when, after)  # type: ignore[assignment]
+        files.os = baseline.os = baseline_store.os = Killer(when, after)  # type: ignore[assignment]
         capture(etc)
 
     return in_child(work)
@@ -257,8 +257,8 @@ def test_sigkill_while_capturing_never_leaves_half_a_baseline(etc: Path) -> None
         shutil.rmtree(state)
         shutil.copytree(etc.parent / "saved", state)
         code = killed_capture(when, bool(when % 2), etc)
-        manifest = baseline.load("mongodb")
-        contents = [baseline.copy_of("mongodb", entry) for entry in manifest["files"]]
+        manifest = baseline_store.load("mongodb")
+        contents = [baseline_store.copy_of("mongodb", entry) for entry in manifest["files"]]
         assert contents in ([b"old", (GOOD + "# extra.conf\n").encode()], [b"new", b"new too"])
         seen.add((code, contents[0]))
         if code == 0:
@@ -279,8 +279,8 @@ def test_two_captures_at_once_leave_one_whole_baseline(etc: Path) -> None:
             os._exit(0)
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
-    manifest = baseline.load("mongodb")
-    assert all(baseline.copy_of("mongodb", entry) for entry in manifest["files"])
+    manifest = baseline_store.load("mongodb")
+    assert all(baseline_store.copy_of("mongodb", entry) for entry in manifest["files"])
 
 
 # ---- verify
@@ -288,7 +288,7 @@ def test_two_captures_at_once_leave_one_whole_baseline(etc: Path) -> None:
 
 def test_without_a_baseline_the_hint_is_how_to_take_one(etc: Path) -> None:
     for state in ("verified", "restored"):
-        error = failed(baseline.NoBaseline, state, path=str(etc / "mongod.conf"))
+        error = failed(baseline_store.NoBaseline, state, path=str(etc / "mongod.conf"))
         assert error.hint == "ansible-playbook playbooks/baseline.yml"
         assert "no baseline of mongodb" in error.what
     assert not (etc.parent / "state").exists()
@@ -328,7 +328,7 @@ def test_a_damaged_copy_is_seen_never_used_and_healed_by_the_next_capture(etc: P
     copy.write_text("rotten")
     assert run("verified")["files"][0]["drift"][0]["field"] == "copy"
     (etc / "mongod.conf").write_text("bad")
-    assert "missing or damaged" in str(failed(baseline.Damaged, "restored", path=str(etc / "mongod.conf")))
+    assert "missing or damaged" in str(failed(baseline_store.Damaged, "restored", path=str(etc / "mongod.conf")))
     assert (etc / "mongod.conf").read_text() == "bad"
     (etc / "mongod.conf").write_text(GOOD + "# mongod.conf\n")
     copy.unlink()
@@ -352,9 +352,9 @@ def test_a_damaged_copy_is_seen_never_used_and_healed_by_the_next_capture(etc: P
 def test_a_damaged_manifest_is_an_error_not_a_baseline(etc: Path, text: str | bytes) -> None:
     capture(etc)
     (folder(etc) / "manifest.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    error = failed(baseline.Damaged, "verified")
+    error = failed(baseline_store.Damaged, "verified")
     assert error.where == str(folder(etc) / "manifest.json")
-    failed(baseline.Damaged, "restored", path=str(etc / "mongod.conf"))
+    failed(baseline_store.Damaged, "restored", path=str(etc / "mongod.conf"))
     assert capture(etc)["changed"] is True
     assert run("verified")["files"][0]["drifted"] is False
 
@@ -521,7 +521,7 @@ def test_declared_content_without_a_baseline(etc: Path) -> None:
     run("restored", path=str(path), content="x: 1\n", mode="0600")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.unlink()
-    error = failed(baseline.NoBaseline, "restored", path=str(path), content="x: 1\n")
+    error = failed(baseline_store.NoBaseline, "restored", path=str(path), content="x: 1\n")
     assert error.hint == "Set owner, group and mode."
     me = path.parent.owner()
     run("restored", path=str(path), content="x: 1\n", owner=me, group=path.parent.group(), mode="0644")
@@ -598,9 +598,9 @@ def test_the_lease_is_held_before_the_first_write(etc: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("python", [oldest(), sys.executable])
 def test_the_light_program_answers_the_same(etc: Path, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, source = etc / "mongod.conf", light.SOURCES["baseline"]
+    path, source = etc / "mongod.conf", light.SOURCES["baseline_store"]
     moved = source.text.replace('STATE = "/var/lib/ops-runbook"', f'STATE = "{etc.parent / "state"}"')
-    monkeypatch.setitem(light.SOURCES, "baseline", source._replace(text=moved))
+    monkeypatch.setitem(light.SOURCES, "baseline_store", source._replace(text=moved))
 
     def call(state: str, *extra: str, **others: Any) -> dict[str, Any]:
         text = light.program(light.Call("baseline", params(state, **others), False, extra, deadline=60), "--m--")

@@ -83,6 +83,16 @@ def test_exclusions_and_what_is_never_mended(tree: Path, measure: Any) -> None:
     assert {one["path"] for one in files(measure, wish)["data"]["mismatches"]} == {str(tree), f"{tree}/a"}
 
 
+def test_a_file_with_several_names_is_never_mended(tree: Path, measure: Any) -> None:
+    (tree / "sub/twin").hardlink_to(tree / "a")
+    wish = {"owner": "no-such-user", "mode": "0600", "file_mode": "0600", "directory_mode": "0700"}
+    found = files(measure, {"path": str(tree), "recurse": True, **wish}, {"path": f"{tree}/a", **wish})
+    looked = {str(tree), f"{tree}/sub", f"{tree}/sub/b", f"{tree}/sub/c.pid"}  # folders have several names, too
+    assert {one["path"] for one in found["data"]["mismatches"]} == looked
+    (tree / "sub/twin").unlink()
+    assert files(measure, {"path": f"{tree}/a", **wish})["data"]["mismatch_count"] == 2
+
+
 def test_another_filesystem_is_left_alone(host: Any, measure: Any) -> None:
     for name in ("/data/a", "/data/mounted/b"):
         host.file(name, "x")

@@ -23,7 +23,9 @@ def lab_hosts(monkeypatch: pytest.MonkeyPatch) -> dict:
 
 
 def inventory(name: str) -> dict:
-    return yaml.safe_load((ROOT / "inventories" / name / "hosts.yml").read_text())["all"]["children"]["mongodb"]["hosts"]
+    return yaml.safe_load((ROOT / "inventories" / name / "hosts.yml").read_text())["all"]["children"]["mongodb"][
+        "hosts"
+    ]
 
 
 def test_addresses_and_users_are_the_same(lab_hosts: dict) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.ops.runbook.plugins.module_utils.baseline import SECONDS
+from ansible_collections.ops.runbook.plugins.module_utils.baseline_store import SECONDS
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
 

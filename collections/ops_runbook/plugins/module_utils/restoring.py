@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from .baseline import (
+from .baseline_store import (
     SECONDS,
     NoBaseline,
     aside_path,
@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .baseline import Content
+    from .baseline_store import Content
 
 _DIFF_LINES, _DIFF_CHARACTERS = 4000, 16384
 _VALIDATOR_SECONDS = 60

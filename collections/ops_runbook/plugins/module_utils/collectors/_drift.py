@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Where files differ from what was wished for, and from their baseline.
 
-What the module file_ownership leaves alone (links, sockets, other filesystems) is no mismatch: nothing would cure it.
+What the module file_ownership leaves alone (links, sockets, files with several names, other filesystems) is no
+mismatch: nothing would cure it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Drift:
                 self._compare(inner, inner_stat, dict(wish, mode=_mode(wish, inner_stat)))
 
     def _compare(self, path: str, stat: FileStat, wish: dict[str, Any]) -> None:
-        if stat.kind not in ("file", "directory"):
+        if stat.kind not in ("file", "directory") or (stat.kind == "file" and stat.links > 1):
             return
         for field, actual, number in (("owner", stat.owner, stat.uid), ("group", stat.group, stat.gid)):
             if wish.get(field) is not None and str(wish[field]) not in (actual, str(number)):
