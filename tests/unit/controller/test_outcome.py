@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.ops.runbook.plugins.plugin_utils import outcome
+from ansible_collections.ops.runbook.plugins.plugin_utils import outcome, wording
 
 CAUSE = {"cause": "killed", "why": "It was killed.", "remedy": "start_service", "next_step": "look at {target}"}
 CURED = {
@@ -131,9 +131,9 @@ def test_of_a_change_only_what_differs_is_shown() -> None:
         "before": {"active_state": "failed", "pid": 7},
         "after": {"active_state": "active", "pid": 7},
     }
-    assert outcome.change_text(change) == "mongod.service active_state: failed -> active"
+    assert wording.change_text(change) == "mongod.service active_state: failed -> active"
     assert (
-        outcome.change_text({"object": "a", "before": None, "after": {"mode": "0600"}}) == "a: None -> {'mode': '0600'}"
+        wording.change_text({"object": "a", "before": None, "after": {"mode": "0600"}}) == "a: None -> {'mode': '0600'}"
     )
 
 
@@ -253,7 +253,7 @@ def test_a_run_without_an_outcome(result: dict, code: int, step: str) -> None:
     ],
 )
 def test_how_a_change_is_put_back(undo: dict, says: str) -> None:
-    assert outcome.undo_text(undo) == says
+    assert wording.undo_text(undo) == says
 
 
 def test_a_healthy_target_names_its_warnings() -> None:
