@@ -18,7 +18,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.ops.runbook.plugins.module_utils import baseline, baseline_store, files, lease, restoring
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.specs.service_baseline import ARGUMENT_SPEC, RULES
-from ansible_collections.ops.runbook.plugins.plugin_utils import light
+from ansible_collections.ops.runbook.plugins.plugin_utils import packing
 from test_files import NOBODY, Killer, in_child, root_only
 from test_ownership import oldest
 
@@ -598,12 +598,12 @@ def test_the_lease_is_held_before_the_first_write(etc: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("python", [oldest(), sys.executable])
 def test_the_light_program_answers_the_same(etc: Path, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, source = etc / "mongod.conf", light.SOURCES["baseline_store"]
+    path, source = etc / "mongod.conf", packing.SOURCES["baseline_store"]
     moved = source.text.replace('STATE = "/var/lib/ops-runbook"', f'STATE = "{etc.parent / "state"}"')
-    monkeypatch.setitem(light.SOURCES, "baseline_store", source._replace(text=moved))
+    monkeypatch.setitem(packing.SOURCES, "baseline_store", source._replace(text=moved))
 
     def call(state: str, *extra: str, **others: Any) -> dict[str, Any]:
-        text = light.program(light.Call("baseline", params(state, **others), False, extra, deadline=60), "--m--")
+        text = packing.program(packing.Call("baseline", params(state, **others), False, extra, deadline=60), "--m--")
         done = subprocess.run([python, "-I", "-B", "-"], input=text, capture_output=True, timeout=60, check=True)
         return dict(json.loads(done.stdout.decode().split("--m--")[1]))
 

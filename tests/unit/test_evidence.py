@@ -21,7 +21,7 @@ from ansible_collections.ops.runbook.plugins.module_utils import evidence
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
 from ansible_collections.ops.runbook.plugins.module_utils.specs.evidence_collect import ARGUMENT_SPEC, RULES
-from ansible_collections.ops.runbook.plugins.plugin_utils import light
+from ansible_collections.ops.runbook.plugins.plugin_utils import packing
 from hypothesis import given
 from hypothesis import strategies as st
 from test_files import NOBODY, in_child, root_only
@@ -431,8 +431,8 @@ def test_an_unprivileged_user_gets_what_there_is_and_reasons_for_the_rest(tmp_pa
 @pytest.mark.parametrize("python", [oldest(), sys.executable])
 def test_the_light_program_answers(python: str, tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("token=hunter2\n")
-    call = light.Call("evidence", params(logs=[str(tmp_path / "a.log")]), False, deadline=60)
-    text = light.program(call, "--m--")
+    call = packing.Call("evidence", params(logs=[str(tmp_path / "a.log")]), False, deadline=60)
+    text = packing.program(call, "--m--")
     done = subprocess.run([python, "-I", "-B", "-"], input=text, capture_output=True, timeout=60, check=True)
     answer = json.loads(done.stdout.decode().split("--m--")[1])
     texts = {one["name"]: one["text"] for one in answer["documents"]}

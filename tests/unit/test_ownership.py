@@ -18,7 +18,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.ops.runbook.plugins.module_utils import ownership
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused, answer
 from ansible_collections.ops.runbook.plugins.module_utils.specs.file_ownership import ARGUMENT_SPEC, RULES
-from ansible_collections.ops.runbook.plugins.plugin_utils import light
+from ansible_collections.ops.runbook.plugins.plugin_utils import packing
 from test_files import NOBODY, in_child, root_only
 
 KEYS = {"changed", "changes", "undo", "message", "mismatches", "omitted"}
@@ -581,7 +581,7 @@ def oldest() -> str:
 @pytest.mark.parametrize("python", [oldest(), sys.executable])
 def test_the_light_program_answers_the_same(data: Path, python: str) -> None:
     given = params({"path": str(data), "file_mode": "0600", "recurse": True, "exclude": ["*.lock"]})
-    text = light.program(light.Call("ownership", given, False, deadline=60), "--m--")
+    text = packing.program(packing.Call("ownership", given, False, deadline=60), "--m--")
     done = subprocess.run([python, "-I", "-B", "-"], input=text, capture_output=True, timeout=60, check=True)
     result = json.loads(done.stdout.decode().split("--m--")[1])
     assert result["changed"] is True

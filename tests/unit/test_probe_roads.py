@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.ops.runbook.plugins.module_utils import probe
-from ansible_collections.ops.runbook.plugins.plugin_utils import light, verdict
+from ansible_collections.ops.runbook.plugins.plugin_utils import packing, verdict
 
 ROOT = Path(__file__).parents[2]
 MARK = "--mark--"
@@ -106,9 +106,9 @@ def piped(python: Path, checks: dict[str, Any]) -> dict[str, Any]:
         name: {key: value for key, value in check.items() if key not in ("warning", "expect")}
         for name, check in checks.items()
     }
-    call = light.Call("probe", {"checks": asked}, extra=tuple(f"collectors.{name}" for name in checks))
+    call = packing.Call("probe", {"checks": asked}, extra=tuple(f"collectors.{name}" for name in checks))
     done = subprocess.run(
-        [python, "-I", "-B", "-"], input=light.program(call, MARK), capture_output=True, timeout=60, check=True
+        [python, "-I", "-B", "-"], input=packing.program(call, MARK), capture_output=True, timeout=60, check=True
     )
     return verdict.judge("here", checks, json.loads(done.stdout.decode().split(MARK)[1]), {})
 
@@ -232,7 +232,7 @@ def test_bad_input_is_one_line_before_anything_travels(tmp_path: Path) -> None:
 
 
 def test_only_what_the_checks_name_travels() -> None:
-    travels = light.bundle("probe", ["collectors.disk"])
+    travels = packing.bundle("probe", ["collectors.disk"])
     collectors = {name.rpartition(".")[2] for name in travels if ".collectors." in name}
     assert collectors == {"disk", "_paths"}
 

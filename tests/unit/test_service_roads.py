@@ -18,7 +18,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.ops.runbook.plugins.action.service_restart import ActionModule as Restart
 from ansible_collections.ops.runbook.plugins.action.target_lease import ActionModule as Lease
 from ansible_collections.ops.runbook.plugins.module_utils import budget, lease
-from ansible_collections.ops.runbook.plugins.plugin_utils import light
+from ansible_collections.ops.runbook.plugins.plugin_utils import packing
 from systemd_host import show
 
 MARK = "--mark--"
@@ -70,8 +70,8 @@ def light_road(action: t.Any, given: dict[str, t.Any], target: pathlib.Path, che
     """Run the very program that goes to a target, in an interpreter that knows nothing of this one."""
     action = object.__new__(action)
     wanted = params(action.NAME, given)
-    call = light.Call(action.ENTRY, wanted, check, tuple(action.extra(wanted)), action.deadline(wanted))
-    text = light.program(call, MARK).decode("ascii")
+    call = packing.Call(action.ENTRY, wanted, check, tuple(action.extra(wanted)), action.deadline(wanted))
+    text = packing.program(call, MARK).decode("ascii")
     for place, name in (("/run/ops-runbook", "leases"), ("/var/lib/ops-runbook/budget", "budget")):
         text = text.replace(ascii(place).strip("'"), str(target / name))
     done = subprocess.run(

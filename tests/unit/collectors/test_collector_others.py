@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.ops.runbook.plugins.module_utils import probe
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
-from ansible_collections.ops.runbook.plugins.plugin_utils import light
+from ansible_collections.ops.runbook.plugins.plugin_utils import packing
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "probe"
 JOURNAL = """\
@@ -290,7 +290,7 @@ def test_nobody_still_measures_what_he_may(run_as_nobody: list[str], tmp_path: P
         "log": {"type": "log", "path": "/etc/shadow", "patterns": {"a": "b"}},
     }
     extra = tuple(f"collectors.{check['type']}" for check in checks.values())
-    text = light.program(light.Call("probe", {"checks": checks}, extra=extra), "--mark--")
+    text = packing.program(packing.Call("probe", {"checks": checks}, extra=extra), "--mark--")
     target = tmp_path / "x"
     with target.open("w"):
         target.unlink()

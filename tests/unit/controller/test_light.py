@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.ops.runbook.plugins.plugin_utils import light
+from ansible_collections.ops.runbook.plugins.plugin_utils import light, packing
 
 MARK = "--mark--"
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
@@ -41,14 +41,14 @@ def document(stdout: bytes) -> dict:
 
 @pytest.mark.parametrize("python", interpreters())
 def test_the_program_answers_on(python: str) -> None:
-    text = light.program(light.Call("holds", {"unicode": "Ünï 한국"}, True, deadline=60), MARK)
+    text = packing.program(packing.Call("holds", {"unicode": "Ünï 한국"}, True, deadline=60), MARK)
     assert text.isascii()
     assert document(call(python, text).stdout) == {"changed": False, "hold": None}
 
 
 def _with_module(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    source = light.Source(False, body, "module_utils/made_up.py", ("errors",))
-    monkeypatch.setitem(light.SOURCES, "made_up", source)
+    source = packing.Source(False, body, "module_utils/made_up.py", ("errors",))
+    monkeypatch.setitem(packing.SOURCES, "made_up", source)
 
 
 def test_what_a_person_must_know_is_a_failed_result(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_what_a_person_must_know_is_a_failed_result(monkeypatch: pytest.MonkeyPa
         "from .errors import Refused\n"
         "def run(params, check):\n    raise Refused('no', 'here', 'Do that.', {'changed': True})\n",
     )
-    said = document(call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=60), MARK)).stdout)
+    said = document(call(sys.executable, packing.program(packing.Call("made_up", {}, False, deadline=60), MARK)).stdout)
     assert said == {
         "changed": True,
         "failed": True,
@@ -68,7 +68,7 @@ def test_what_a_person_must_know_is_a_failed_result(monkeypatch: pytest.MonkeyPa
 
 def test_a_bug_is_called_a_bug_and_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(monkeypatch, "def run(params, check):\n    return {}['x']\n")
-    said = document(call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=60), MARK)).stdout)
+    said = document(call(sys.executable, packing.program(packing.Call("made_up", {}, False, deadline=60), MARK)).stdout)
     assert said["msg"] == "KeyError: 'x' (this is a bug)"
     assert "module_utils/made_up.py" in said["exception"]
 
@@ -79,7 +79,7 @@ def test_stray_prints_do_not_reach_the_answer(monkeypatch: pytest.MonkeyPatch) -
         "import os\n"
         "def run(params, check):\n    print('noise')\n    os.system('echo more')\n    return {'ok': params}\n",
     )
-    done = call(sys.executable, light.program(light.Call("made_up", {"a": 1}, False, deadline=60), MARK))
+    done = call(sys.executable, packing.program(packing.Call("made_up", {"a": 1}, False, deadline=60), MARK))
     assert document(done.stdout) == {"ok": {"a": 1}}
     assert b"noise" not in done.stdout
     assert b"more" not in done.stdout
@@ -87,13 +87,13 @@ def test_stray_prints_do_not_reach_the_answer(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_large_answer_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(monkeypatch, "def run(params, check):\n    return {'text': 'x' * 5000000}\n")
-    done = call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=60), MARK))
+    done = call(sys.executable, packing.program(packing.Call("made_up", {}, False, deadline=60), MARK))
     assert len(document(done.stdout)["text"]) == 5000000
 
 
 def test_the_program_ends_itself_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_module(monkeypatch, "import time\ndef run(params, check):\n    time.sleep(50)\n    return {}\n")
-    done = call(sys.executable, light.program(light.Call("made_up", {}, False, deadline=1), MARK))
+    done = call(sys.executable, packing.program(packing.Call("made_up", {}, False, deadline=1), MARK))
     assert done.returncode == -14
     assert light._no_answer("python3", {"rc": -14, "stdout": "", "stderr": ""})["msg"].startswith(
         "The program on the target passed"
@@ -105,22 +105,22 @@ def test_an_old_python_says_what_is_needed() -> None:
     found = sorted(old.glob("3.[67].*/bin/python3"))
     if not found:
         pytest.skip("no Python older than 3.8 on this machine")
-    text = light.program(light.Call("holds", {}, False, deadline=60), MARK)
+    text = packing.program(packing.Call("holds", {}, False, deadline=60), MARK)
     assert "Python 3.8 or newer is needed" in document(call(str(found[0]), text).stdout)["msg"]
 
 
 def test_only_what_is_needed_travels() -> None:
-    names = {name.removeprefix(light.PACKAGE).strip(".") for name in light.bundle("holds")}
+    names = {name.removeprefix(packing.PACKAGE).strip(".") for name in packing.bundle("holds")}
     assert {"holds", "errors", ""} <= names
     assert not any(name.startswith(("specs", "collectors", "platforms")) for name in names)
-    wanted = {name.removeprefix(light.PACKAGE).strip(".") for name in light.bundle("holds", ["collectors.disk"])}
+    wanted = {name.removeprefix(packing.PACKAGE).strip(".") for name in packing.bundle("holds", ["collectors.disk"])}
     assert {"collectors", "collectors.disk"} <= wanted
 
 
 def test_everything_that_travels_can_be_compiled_by_the_oldest_python() -> None:
     python = interpreters()[0]
     program = "import ast, sys\nfor name in sys.argv[1:]:\n    ast.parse(open(name, encoding='utf-8').read(), name)\n"
-    files = [str(path) for path in light.ROOT.rglob("*.py")]
+    files = [str(path) for path in packing.ROOT.rglob("*.py")]
     done = subprocess.run(
         [python, "-I", "-c", program, *files], capture_output=True, text=True, timeout=60, check=False
     )

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What travels on the light road: the modules of module_utils that a call needs, and its arguments, as one program."""
+
+from __future__ import annotations
+
+import ast
+import typing as t
+from pathlib import Path
+
+PACKAGE = "ansible_collections.ops.runbook.plugins.module_utils"
+ROOT = Path(__file__).parent.parent / "module_utils"
+
+_PROGRAM = """\
+import sys
+if sys.version_info < (3, 8):
+    sys.stdout.write('%(mark)s{"failed": true, "msg": "Python 3.8 or newer is needed on the target, found '
+        + sys.version.split()[0] + '. Set ansible_python_interpreter to a newer one."}%(mark)s')
+    sys.exit(0)
+_sources = %(sources)s
+class _Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in _sources:
+            return type(sys.__spec__)(name, _Finder, is_package=_sources[name][0])
+    @staticmethod
+    def create_module(spec):
+        return None
+    @staticmethod
+    def exec_module(module):
+        source = _sources[module.__name__]
+        exec(compile(source[1], source[2], "exec", 0, True), module.__dict__)
+sys.meta_path.insert(0, _Finder)
+import os, signal
+signal.alarm(%(deadline)d)
+inf, nan = float("inf"), float("nan")
+_out = os.dup(1)
+os.dup2(2, 1)
+try:
+    from %(package)s.errors import answer
+    from %(package)s.%(entry)s import run
+    _result = answer(run, %(params)s, %(check)s)
+except Exception as error:
+    import traceback
+    _result = {"failed": True, "msg": type(error).__name__ + ": " + str(error) + " (this is a bug)",
+               "exception": traceback.format_exc()}
+import json
+_text = ("%(mark)s" + json.dumps(_result) + "%(mark)s").encode()
+while _text:
+    _text = _text[os.write(_out, _text):]
+os._exit(0)
+"""
+
+
+class Source(t.NamedTuple):
+    """One module of module_utils, as it travels."""
+
+    is_package: bool
+    text: str
+    label: str
+    wants: tuple[str, ...]
+    """What it imports from module_utils at top level; imports inside functions are named by the action's `extra`."""
+
+
+def _imports(tree: ast.Module, name: str, is_package: bool) -> t.Iterator[str]:
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        base = node.module or ""
+        if node.level:
+            anchor = name.split(".") if is_package else name.split(".")[:-1]
+            anchor = anchor[: len(anchor) - node.level + 1]
+            base = ".".join(filter(None, [*anchor, base]))
+        elif base == PACKAGE or base.startswith(PACKAGE + "."):
+            base = base[len(PACKAGE) + 1 :]
+        else:
+            continue
+        yield base
+        yield from (f"{base}.{alias.name}".strip(".") for alias in node.names)
+
+
+def scan(root: Path = ROOT) -> dict[str, Source]:
+    """Read every file of module_utils: dotted name below module_utils -> Source."""
+    files: dict[str, tuple[Path, bool]] = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        files[".".join(parts[:-1] if is_package else parts)] = (path, is_package)
+    found = {}
+    for name, (path, is_package) in files.items():
+        text = path.read_text(encoding="utf-8")
+        wants = tuple(want for want in _imports(ast.parse(text), name, is_package) if want in files)
+        found[name] = Source(is_package, text, f"module_utils/{name.replace('.', '/')}.py", wants)
+    found.setdefault("", Source(True, "", "module_utils", ()))
+    return found
+
+
+SOURCES = scan()  # when this module is imported, in the main process: forked workers inherit it
+
+
+def bundle(entry: str, extra: t.Iterable[str] = ()) -> dict[str, tuple[bool, str, str]]:
+    """What entry imports at top level, transitively, and the modules named in extra, with their parents."""
+    queue, chosen = [entry, "errors", *extra], set[str]()
+    while queue:
+        name = queue.pop()
+        if name in chosen:
+            continue
+        chosen.add(name)
+        queue += SOURCES[name].wants
+        if name:
+            queue.append(name.rpartition(".")[0])
+    full = {f"{PACKAGE}.{name}".strip("."): SOURCES[name][:3] for name in sorted(chosen)}
+    parent = PACKAGE
+    while "." in parent:
+        parent = parent.rpartition(".")[0]
+        full[parent] = (True, "", parent)
+    return full
+
+
+class Call(t.NamedTuple):
+    """One call of a module: what runs on the target, and with what."""
+
+    entry: str
+    params: dict[str, t.Any]
+    check: bool = False
+    extra: tuple[str, ...] = ()
+    deadline: int = 120
+
+
+def program(call: Call, mark: str) -> bytes:
+    """The text that goes to the interpreter: pure ASCII, answers one JSON document between two marks."""
+    parts = {
+        "mark": mark,
+        "sources": ascii(bundle(call.entry, call.extra)),
+        "package": PACKAGE,
+        "entry": call.entry,
+        "params": ascii(call.params),
+        "check": bool(call.check),
+        "deadline": call.deadline,
+    }
+    return (_PROGRAM % parts).encode("ascii")
