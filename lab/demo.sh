@@ -19,6 +19,7 @@ play() { ansible-playbook -i inventories/lab "$@"; }
 documents() { lab/lab shell --user root db1 /opt/SimpleRS/simplers checksum; }
 
 say "1. Boot two lab hosts with a real MongoDB-protocol server and a writer"
+lab/lab down # whatever was left of an earlier one
 lab/lab up db1 db2
 
 say "2. They are healthy: the playbook looks and does nothing"
