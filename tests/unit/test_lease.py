@@ -349,7 +349,7 @@ def process(folder: pathlib.Path, run_id: str, act: str, seconds: float) -> subp
 @pytest.mark.parametrize("found", ["nothing", "ended"])
 def test_of_twenty_processes_exactly_one_wins(folder: pathlib.Path, found: str) -> None:
     if found == "ended":
-        call("acquired", name="db1")
+        call("acquired", "run-before", name="db1")
         path = folder / "db1.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "expires": 1.0}))
     start = time.time() + 2.5
