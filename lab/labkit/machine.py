@@ -104,6 +104,7 @@ def boot_options() -> list[str]:
     limits = ["--pids-limit=8192", *(() if can_raise_limits() else low)]
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
         return ["--privileged", "--systemd=always", *limits]
+    # S108: mount points inside the container, not temporary files of this program
     folders = ("/sys/fs/cgroup:rw,mode=755", "/run:rw,mode=755,exec", "/run/lock", "/tmp:rw,mode=1777,exec")  # noqa: S108
     isolation = ["--systemd=false", "--cgroupns=private", "--env=container=podman", "--stop-signal=SIGRTMIN+3"]
     return ["--privileged", *isolation, *(f"--tmpfs={folder}" for folder in folders), *limits]

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 COLLECTION = "collections/ops_runbook"
-TYPED = ("src", "plugin_utils", "module_utils", "tests")
 
 
 class Result(t.NamedTuple):

@@ -70,17 +70,17 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """Keep an outcome, or what broke the lifecycle."""
         if not self._keep(result) and not ignore_errors:
-            self.problems[result._host.get_name()] = _result(result)
+            self.problems[result.host.get_name()] = result.result
 
     def v2_runner_on_unreachable(self, result: t.Any) -> None:
         """Keep why a host could not be reached."""
-        self.problems[result._host.get_name()] = {**_result(result), "unreachable": True}
+        self.problems[result.host.get_name()] = {**result.result, "unreachable": True}
 
     def _keep(self, result: t.Any) -> bool:
-        said = _result(result).get("ops_runbook")
+        said = result.result.get("ops_runbook")
         if not isinstance(said, dict) or "outcome" not in said:
             return False
-        self.outcomes[result._host.get_name()] = said
+        self.outcomes[result.host.get_name()] = said
         return True
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:
@@ -112,8 +112,3 @@ class CallbackModule(CallbackBase):
         self._display.display(text, color="red", stderr=True)
         sys.stdout.flush()
         raise SystemExit(code)
-
-
-def _result(result: t.Any) -> dict[str, t.Any]:
-    """The answer of a task: a public property since ansible-core 2.19, the private one until then."""
-    return t.cast("dict[str, t.Any]", getattr(result, "result", None) or result._result)

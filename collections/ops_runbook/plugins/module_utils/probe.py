@@ -178,4 +178,4 @@ class _SharingHost(LocalHost):
                     said.append(error)
         if isinstance(said[0], CannotLook):
             raise said[0]
-        return said[0]  # type: ignore[no-any-return]
+        return said[0]  # type: ignore[no-any-return] # a slot holds an answer or why there is none

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from ..module_utils.errors import BadInput, OpsError, Refused
+from ..module_utils.errors import BadInput, OpsError
 
-__all__ = ["BadInput", "OpsError", "RecordError", "Refused"]
+__all__ = ["BadInput", "OpsError", "RecordError"]
 
 
 class RecordError(OpsError):

@@ -13,8 +13,6 @@ from .diagnosis import RISKS
 
 Json = dict[str, t.Any]
 REPORT_ONLY = "report_only"
-AUTOMATIC = ("low", "medium", "high")
-"""Levels that an inventory may make automatic; destructive never is."""
 
 
 class Refusal(t.TypedDict):
@@ -93,25 +91,20 @@ def _empty_target(_cause: Json, facts: Json) -> Refusal | None:
 
 
 def _kill_switch(_cause: Json, facts: Json) -> Refusal | None:
-    if facts["kill_switch"] is None:
-        return None
-    said = facts["kill_switch"]["text"].strip() or "no reason given"
-    return Refusal(
-        rule="kill_switch",
-        reason=f"the kill switch is set on the controller ({said})",
-        next_step=f"When it is safe again: rm {facts['kill_switch']['path']}",
-    )
+    return _stop_file(facts, "kill_switch", "the kill switch is set on the controller", "When it is safe again")
 
 
 def _hold(_cause: Json, facts: Json) -> Refusal | None:
-    if facts["hold"] is None:
+    return _stop_file(facts, "hold", "a hold is in force on the target", "When it is over, on the target")
+
+
+def _stop_file(facts: Json, rule: str, reason: str, when: str) -> Refusal | None:
+    """A file that a person left; its text is the reason, and removing it lifts the refusal."""
+    found = facts[rule]
+    if found is None:
         return None
-    said = facts["hold"]["text"].strip() or "no reason given"
-    return Refusal(
-        rule="hold",
-        reason=f"a hold is in force on the target ({said})",
-        next_step=f"When it is over, on the target: rm {facts['hold']['path']}",
-    )
+    said = found["text"].strip() or "no reason given"
+    return Refusal(rule=rule, reason=f"{reason} ({said})", next_step=f"{when}: rm {found['path']}")
 
 
 def _blast_radius(_cause: Json, facts: Json) -> Refusal | None:

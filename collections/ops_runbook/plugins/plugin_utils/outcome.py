@@ -91,7 +91,7 @@ def conclude(facts: Json) -> Json:
             `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds).
     """
     outcome = decide(facts)
-    chosen = _cause_of(facts)
+    chosen, refusals = _cause_of(facts), _refusals(facts)
     summary: Json = {
         "run": facts["run"],
         "target": facts["target"],
@@ -102,13 +102,13 @@ def conclude(facts: Json) -> Json:
         "why": chosen["why"] if chosen else None,
         "remedy": chosen["remedy"] if chosen else None,
         "attempts": facts["history"],
-        "refusals": _refusals(facts),
+        "refusals": refusals,
         "error": facts["error"] or None,
         "changes": facts["changes"],
         "undo": facts["undo"],
         "evidence": facts["evidence"],
         "seconds": facts["seconds"],
-        "next_step": _next_step(outcome, facts, chosen),
+        "next_step": _next_step(outcome, facts, chosen, refusals),
     }
     return {"outcome": outcome, "target": facts["target"], "summary": summary, "lines": wording.lines(summary, facts)}
 
@@ -154,7 +154,7 @@ def _refusals(facts: Json) -> list[Json]:
     return list((facts["guard"] or {}).get("refusals", []))
 
 
-def _next_step(outcome: str, facts: Json, chosen: Json | None) -> str:
+def _next_step(outcome: str, facts: Json, chosen: Json | None, refusals: list[Json]) -> str:
     if outcome in ("healthy", "remedied", "recovered"):
         return "none"
     if outcome == "predicted":
@@ -163,7 +163,7 @@ def _next_step(outcome: str, facts: Json, chosen: Json | None) -> str:
             if facts["check_mode"]
             else "run it: the same playbook without remediate_act=false"
         )
-    steps = [refusal["next_step"] for refusal in _refusals(facts) if refusal["next_step"]]
+    steps = [refusal["next_step"] for refusal in refusals if refusal["next_step"]]
     if steps and outcome == "refused":
         return " ; ".join(steps)
     if chosen and chosen.get("next_step"):
