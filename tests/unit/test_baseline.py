@@ -15,7 +15,14 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.ops.runbook.plugins.module_utils import baseline, baseline_store, files, lease, restoring
+from ansible_collections.ops.runbook.plugins.module_utils import (
+    baseline,
+    baseline_store,
+    files,
+    lease,
+    managed_file,
+    restoring,
+)
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.specs.service_baseline import ARGUMENT_SPEC, RULES
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing
@@ -34,7 +41,7 @@ def etc(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A configuration folder with two files, and a state folder of its own beside it."""
     top = Path(tempfile.mkdtemp(prefix="ops-runbook-test-")).resolve()
     top.chmod(0o755)
-    monkeypatch.setattr(baseline_store, "STATE", str(top / "state"))
+    monkeypatch.setattr(managed_file, "STATE", str(top / "state"))
     folder = top / "etc"
     folder.mkdir()
     for name in ("mongod.conf", "extra.conf"):
@@ -119,6 +126,7 @@ def test_capture_keeps_files_with_owner_mode_and_checksum(etc: Path) -> None:
         "uid": None,
         "gid": None,
         "mode": None,
+        "folders": [],
         "sha256": files.sha256_of(str(folder(etc) / "manifest.json")),
     }
 
@@ -202,7 +210,7 @@ def test_only_ordinary_files_with_full_paths_are_captured(etc: Path, path: str) 
 
 def test_no_files_and_files_that_are_too_large(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert failed(BadInput, "captured", files=[]).where == "files"
-    monkeypatch.setattr(baseline_store, "_LIMIT", 10)
+    monkeypatch.setattr(managed_file, "LIMIT", 10)
     assert "at most 10 bytes" in str(failed(BadInput, "captured", files=[str(etc / "mongod.conf")]))
 
 
@@ -239,7 +247,7 @@ def test_a_link_of_root_is_followed_and_stays(etc: Path) -> None:
 
 def killed_capture(when: int, after: bool, etc: Path) -> int:
     def work() -> None:
-        files.os = baseline.os = baseline_store.os = Killer(when, after)  # type: ignore[assignment]
+        files.os = baseline.os = baseline_store.os = managed_file.os = Killer(when, after)  # type: ignore[assignment]
         capture(etc)
 
     return in_child(work)
@@ -598,9 +606,9 @@ def test_the_lease_is_held_before_the_first_write(etc: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("python", [oldest(), sys.executable])
 def test_the_light_program_answers_the_same(etc: Path, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, source = etc / "mongod.conf", packing.SOURCES["baseline_store"]
+    path, source = etc / "mongod.conf", packing.SOURCES["managed_file"]
     moved = source.text.replace('STATE = "/var/lib/ops-runbook"', f'STATE = "{etc.parent / "state"}"')
-    monkeypatch.setitem(packing.SOURCES, "baseline_store", source._replace(text=moved))
+    monkeypatch.setitem(packing.SOURCES, "managed_file", source._replace(text=moved))
 
     def call(state: str, *extra: str, **others: Any) -> dict[str, Any]:
         text = packing.program(packing.Call("baseline", params(state, **others), False, extra, deadline=60), "--m--")

@@ -11,28 +11,13 @@ import json
 import os
 import time
 
-from .baseline_store import (
-    FIELDS,
-    SCHEMA,
-    SECONDS,
-    Damaged,
-    aside_path,
-    copy_of,
-    earlier,
-    ensure_folder,
-    folder_of,
-    listed,
-    load,
-    put_aside,
-    shown,
-    snapshot,
-    undo,
-)
+from .baseline_store import SCHEMA, SECONDS, Damaged, copy_of, earlier, folder_of, listed, load
 from .errors import BadInput, OpsError, Refused
 from .files import write_file
 from .host import utc
 from .lease import fence
 from .locks import mutex
+from .managed_file import FIELDS, aside_path, ensure_folder, file_step, put_aside, shown, snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +97,7 @@ def _plan(params: dict[str, Any], old: dict[str, Any] | None, manifest: dict[str
         if was.get(one) != now.get(one)
     ]
     before, data = _text(old) if old else None, _text(manifest)
-    aside = aside_path(params, path, before)
+    aside = aside_path(params["run_id"], path, before)
     owner = (os.geteuid(), os.getegid(), "0600")
     result = {
         "changed": True,
@@ -120,7 +105,7 @@ def _plan(params: dict[str, Any], old: dict[str, Any] | None, manifest: dict[str
         "files": [listed(entry, []) for entry in manifest["files"]],
         "aside": aside,
         "captured_at": manifest["captured_at"],
-        "undo": undo(path, aside, data, owner),
+        "undo": file_step(path, aside, data, owner),
         "message": "%d file(s) are the baseline of %s now" % (len(now), service),
     }
     return {

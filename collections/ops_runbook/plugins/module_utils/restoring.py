@@ -5,30 +5,17 @@ from __future__ import annotations
 
 import os
 
-from .baseline_store import (
-    SECONDS,
-    NoBaseline,
-    aside_path,
-    copy_of,
-    earlier,
-    listed,
-    load,
-    put_aside,
-    same,
-    sha256,
-    shown,
-    snapshot,
-    undo,
-)
+from .baseline_store import SECONDS, NoBaseline, copy_of, earlier, listed, load
 from .errors import BadInput, OpsError, Refused
-from .files import account_ids, open_path, os_error, replace_file, resolved, write_file
+from .files import account_ids, os_error, replace_file, resolved, write_file
 from .lease import fence
+from .managed_file import aside_path, file_step, put_aside, remove_file, same, sha256, shown, snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .baseline_store import Content
+    from .managed_file import Content
 
 _DIFF_LINES, _DIFF_CHARACTERS = 4000, 16384
 _VALIDATOR_SECONDS = 60
@@ -45,12 +32,12 @@ def restored(params: dict[str, Any], check: bool) -> dict[str, Any]:
     owner = account_ids(wanted["owner"], wanted["group"])  # an account that is gone stops it before anything is touched
     if candidate is not None:
         _validate(params["validate"], candidate, path)
-    aside = aside_path(params, path, data)
+    aside = aside_path(params["run_id"], path, data)
     answer.update(
         changed=True,
         aside=aside,
         changes=[{"object": path, "before": shown(now), "after": shown(wanted)}],
-        undo=undo(path, aside, candidate, (*account_ids(now["owner"], now["group"]), now["mode"])),
+        undo=file_step(path, aside, candidate, (*account_ids(now["owner"], now["group"]), now["mode"])),
         diff={} if declared else _diff(path, data, candidate),
         message="%s is as in the %s again" % (path, "inventory" if declared else "baseline"),
     )
@@ -98,18 +85,10 @@ def _demand(path: str, wanted: dict[str, Any], problem: OpsError) -> None:
 
 
 def _put_back(path: str, wanted: dict[str, Any], candidate: Content, owner: tuple[int | None, int | None]) -> None:
-    real = resolved(path)
-    if candidate is not None:
-        replace_file(real, candidate, int(wanted["mode"], 8), *owner)
-        return
-    try:
-        folder = open_path(os.path.dirname(real))
-        try:
-            os.unlink(os.path.basename(real), dir_fd=folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise os_error(error, real) from None
+    if candidate is None:
+        remove_file(path)
+    else:
+        replace_file(resolved(path), candidate, int(wanted["mode"], 8), *owner)
 
 
 def _validate(argv: list[str] | None, candidate: bytes, path: str) -> None:
