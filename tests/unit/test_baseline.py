@@ -408,6 +408,7 @@ def test_restore_puts_the_good_file_back_and_keeps_the_bad_one(etc: Path) -> Non
         "uid": os.geteuid(),
         "gid": path.stat().st_gid,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "folders": [],
     }
     assert "-  dbPath: /var/lost/mongodb\n+  dbPath: /var/lib/mongodb\n" in result["diff"]["prepared"]
     assert "hunter" not in json.dumps(result)
