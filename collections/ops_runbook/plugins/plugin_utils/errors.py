@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from ..module_utils.errors import BadInput, OpsError
+from ..module_utils.errors import BadInput, CannotLook, OpsError, Refused
 
-__all__ = ["BadInput", "OpsError", "RecordError"]
+__all__ = ["BadInput", "CannotLook", "OpsError", "RecordError", "Refused"]
 
 
 class RecordError(OpsError):

@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from ansible import constants as C  # noqa: N812 - the name every Ansible plugin uses
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.executor.interpreter_discovery import discover_interpreter
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
@@ -27,6 +27,15 @@ from . import record
 from .packing import PACKAGE, Call, program
 
 record.run_id()  # when this module is imported, in the main process, so that all workers share it
+
+
+class Errand(t.NamedTuple):
+    """What runs on the target: a module's own work, or another module's that an action needs on the way."""
+
+    module: str
+    entry: str
+    extra: tuple[str, ...] = ()
+    deadline: int = 120
 
 
 class LightAction(ActionBase):
@@ -61,6 +70,12 @@ class LightAction(ActionBase):
         """The controller's half, from the target's answer; not called for a failed one."""
         return answer
 
+    def concluded(
+        self, answer: dict[str, t.Any], params: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """What a changing module adds once its act is in the record, failed or not."""
+        return answer
+
     def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """The whole work after validation; modules that live on the controller alone replace this."""
         answer = self.call(self.prepare(params, task_vars), task_vars, no_log)
@@ -89,11 +104,16 @@ class LightAction(ActionBase):
         where, run, host = record.folder(), record.run_id(), str(task_vars.get("inventory_hostname"))
         about = {"module": self.NAME, "arguments": remove_values(params, no_log), "check": bool(self._task.check_mode)}
         record.append(where, run, host, "intent", about)
-        answer = self.perform(params, task_vars, no_log)
+        try:
+            answer = errors.answer(lambda _params, _check: self.perform(params, task_vars, no_log), {}, False)
+        except AnsibleConnectionFailure as error:
+            lost = {"module": self.NAME, "check": about["check"], "unreachable": True, "msg": str(error)[:500]}
+            record.append(where, run, host, "acted", lost)
+            raise
         kept = ("changed", "changes", "undo", "failed", "msg", "message")
         said = {key: answer[key] for key in kept if key in answer}
         record.append(where, run, host, "acted", {"module": self.NAME, "check": about["check"], **said})
-        return answer
+        return self.concluded(answer, params, task_vars)
 
     def validated(self) -> tuple[dict[str, t.Any], set[str], str | None]:
         """The task's arguments after the module's own argument spec: (parameters, values to mask, error or None)."""
@@ -110,20 +130,27 @@ class LightAction(ActionBase):
         plain = json.loads(json.dumps(outcome.validated_parameters, default=str))
         return plain, set(outcome._no_log_values), None
 
-    def call(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
-        """Run the module on the target, by the light road where the connection can, else by the ordinary one."""
+    def call(
+        self,
+        params: dict[str, t.Any],
+        task_vars: dict[str, t.Any],
+        no_log: set[str],
+        errand: Errand | None = None,
+    ) -> dict[str, t.Any]:
+        """Run a module on the target, this one unless errand says which; by the light road where the connection can."""
+        errand = errand or Errand(self.NAME, self.ENTRY, tuple(self.extra(params)), self.deadline(params))
         if self._task.async_val or not self._is_pipelining_enabled("new", False):
-            return self._ordinary(params, task_vars)
-        answer = self._light(params, task_vars)
+            return self._ordinary(errand, params, task_vars)
+        answer = self._light(errand, params, task_vars)
         if answer is None:  # sudo wants a tty: no pipes on this connection
             self._connection.set_option("pipelining", False)
-            return self._ordinary(params, task_vars)
+            return self._ordinary(errand, params, task_vars)
         return t.cast("dict[str, t.Any]", remove_values(answer, no_log))
 
-    def _ordinary(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _ordinary(self, errand: Errand, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         wanted = {name: value for name, value in params.items() if value is not None}
         answer = self._execute_module(
-            module_name=f"ops.runbook.{self.NAME}",
+            module_name=f"ops.runbook.{errand.module}",
             module_args=wanted,
             task_vars=task_vars,
             wrap_async=bool(self._task.async_val),
@@ -132,10 +159,9 @@ class LightAction(ActionBase):
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return dict(answer)
 
-    def _light(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any] | None:
+    def _light(self, errand: Errand, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any] | None:
         mark = f"--{secrets.token_hex(8)}--"
-        wanted = tuple(self.extra(params))
-        text = program(Call(self.ENTRY, params, self._task.check_mode, wanted, self.deadline(params)), mark)
+        text = program(Call(errand.entry, params, self._task.check_mode, errand.extra, errand.deadline), mark)
         python, facts = self._interpreter(task_vars)
         command = " ".join(filter(None, [self._compute_environment_string().strip(), python, "-I -B -"]))
         answer = self._low_level_execute_command(command, in_data=text)

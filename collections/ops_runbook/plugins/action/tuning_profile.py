@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controller's half of tuning_profile: the experiment around the change, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+from pathlib import Path
+
+from ansible import context
+from ansible_collections.ops.runbook.plugins.module_utils import tuning
+from ansible_collections.ops.runbook.plugins.module_utils.holds import read_hold
+from ansible_collections.ops.runbook.plugins.plugin_utils import checks, experiment, outcome, record, verdict
+from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput, CannotLook, OpsError, Refused
+from ansible_collections.ops.runbook.plugins.plugin_utils.light import Errand, LightAction
+from ansible_collections.ops.runbook.plugins.plugin_utils.packing import SOURCES
+
+Json = dict[str, t.Any]
+_CONTROLLER_ONLY = ("checks", "thresholds", "measurement", "kill_switch", "conclude", "waiting_group")
+_OUTCOMES = {
+    "already": "healthy",
+    "waiting": "untouched",
+    "predicted": "predicted",
+    "kept": "done",
+    "reverted": "reverted",
+}
+_MEASURE = "measurement"
+
+
+class ActionModule(LightAction):
+    """Looks, applies, looks again, and puts back what did harm."""
+
+    NAME = "tuning_profile"
+    ENTRY = "tuning"
+
+    def extra(self, params: Json) -> t.Iterable[str]:
+        """The parts of the profile, and undo for what fails halfway."""
+        return tuning_modules(params)
+
+    def deadline(self, params: Json) -> int:
+        """As long as the restarts of the profile may take."""
+        return int(tuning.longest(params)) + 60
+
+    def perform(self, params: Json, task_vars: Json, no_log: set[str]) -> Json:
+        """The experiment, or without checks and measurement the change alone."""
+        began = time.monotonic()
+        _demand_free(params["kill_switch"])
+        _validate(params)
+        host = _Host(self, params, task_vars, no_log)
+        watched = bool(params["checks"] or params["measurement"]) and not self._task.check_mode
+        answer = _experiment(host) if watched else {**host.tune(), "measured": None}
+        return {**answer, "seconds": round(time.monotonic() - began, 3)}
+
+    def concluded(self, answer: Json, params: Json, task_vars: Json) -> Json:
+        """The outcome of this host, so that a fleet does not pay for a task of its own."""
+        answer = {**answer, "failed": bool(answer.get("failed")) or answer.get("verdict") == "reverted"}
+        answer = self._waiting(answer, params["waiting_group"])
+        name = _outcome(answer)
+        if not params["conclude"] or name is None:
+            return answer
+        facts = {
+            "target": str(task_vars["inventory_hostname"]),
+            "outcome": name,
+            "message": answer.get("message") or answer.get("msg", ""),
+            "changes": answer.get("changes", []) if name in ("done", "predicted", "untouched") else [],
+            "undo": [answer["undo"]] if name == "done" else [],
+            "next_step": (answer.get("error") or {}).get("hint", ""),
+            "keys": answer.get("keys", {}),
+            "measured": answer.get("measured"),
+            "seconds": {"act": answer.get("seconds", 0.0)},
+        }
+        concluded = outcome.conclude_job(record.run_id(), facts)
+        entry = {
+            **concluded["summary"],
+            "check": bool(self._task.check_mode),
+            "incident": os.environ.get("OPS_RUNBOOK_INCIDENT"),
+        }
+        record.append(record.folder(), record.run_id(), facts["target"], "job", entry)
+        return {**answer, "ops_runbook": concluded, "msg": answer.get("msg") or answer["message"]}
+
+    def _waiting(self, answer: Json, group: str) -> Json:
+        """Let a host that differs join a group, with what Ansible's own group_by returns; it waits, unless --check."""
+        if not group or answer.get("verdict") != "predicted" or context.CLIARGS.get("check"):
+            return answer
+        return {**answer, "verdict": "waiting", "add_group": group, "parent_groups": ["all"]}
+
+
+def _experiment(host: _Host) -> Json:
+    healthy, numbers = host.well(), host.samples()
+    answer = host.tune()
+    if answer.get("failed") or not answer["changed"]:
+        return {**answer, "measured": None}
+    harm, measured = host.harm(healthy, numbers)
+    if harm:
+        return _reverted(host, answer, harm, measured)
+    said = f"; measured {experiment.sentence(measured)}" if measured else ""
+    return {**answer, "measured": measured, "message": answer["message"] + said}
+
+
+def _reverted(host: _Host, answer: Json, harm: str, measured: Json | None) -> Json:
+    """Everything put back at once; what cannot be put back stays recorded as a change."""
+    undone = host.undo(answer["undo"]["steps"])
+    if undone.get("failed"):
+        text = f"{harm}; and it could not be put back: {undone['msg']}"
+        raise OpsError(text, hint=f"runbook undo {record.run_id()}", result={**answer, "measured": measured})
+    return {
+        **answer,
+        "changes": answer["changes"] + undone["changes"],
+        "verdict": "reverted",
+        "undo": {"kind": "none", "reason": "it did harm and was put back by the run itself"},
+        "measured": measured,
+        "message": f"put back: {harm}",
+    }
+
+
+class _Host:
+    """What the experiment does on the target."""
+
+    def __init__(self, action: LightAction, params: Json, task_vars: Json, no_log: set[str]) -> None:
+        self._action, self._params, self._task_vars, self._no_log = action, params, task_vars, no_log
+        self._plan = params["measurement"]
+
+    def tune(self) -> Json:
+        """Apply the profile, or predict."""
+        sent = {key: value for key, value in self._params.items() if key not in _CONTROLLER_ONLY}
+        return self._action.call(sent, self._task_vars, self._no_log)
+
+    def undo(self, steps: list[Json]) -> Json:
+        """Replay undo steps."""
+        deadline = self._action.deadline(self._params)
+        errand = Errand("change_undo", "undo", tuple(undo_modules()), deadline)
+        options = {"steps": steps, "run_id": self._params["run_id"]}
+        return self._action.call(options, self._task_vars, self._no_log, errand)
+
+    def well(self) -> Json | None:
+        """The probe document of a host that may be tuned; None where no checks are given."""
+        if not self._params["checks"]:
+            return None
+        document = self._probe()
+        if document["status"] not in experiment.WELL:
+            raise Refused(
+                f"the host is not well, so nothing was tuned: {verdict.headline(document)}",
+                hint="Recover it first, then run again.",
+            )
+        return document
+
+    def samples(self) -> list[float]:
+        """The numbers that the measurement yields now; [] where none is asked for."""
+        return [self._sample() for _turn in range(self._plan["samples"])] if self._plan else []
+
+    def harm(self, healthy: Json | None, numbers: list[float]) -> tuple[str, Json | None]:
+        """Why the change has to be put back (empty: it has not), and the judgement of the numbers."""
+        time.sleep(self._plan["settle"] if self._plan else 0)
+        try:
+            worse = experiment.worse(healthy, self._probe() if healthy else None)
+            if worse:
+                return f"afterwards it is not as well as before: {worse}", None
+            if not self._plan:
+                return "", None
+            judged = experiment.judge(numbers, self.samples(), self._plan["better"], self._plan["tolerance"])
+        except CannotLook as problem:  # could not tell is never a pass
+            return f"afterwards it could not be looked at: {problem}", None
+        return (f"measured {experiment.sentence(judged)}" if judged["verdict"] == "harmful" else ""), judged
+
+    def _probe(self) -> Json:
+        chosen = checks.select(self._params["checks"], False, False)
+        answer = self._measure({name: checks.measured(check) for name, check in chosen.items()})
+        target = str(self._task_vars["inventory_hostname"])
+        return verdict.judge(target, chosen, answer, self._params["thresholds"])
+
+    def _sample(self) -> float:
+        plan = self._plan
+        if plan["query"]:
+            return experiment.prometheus(plan["url"], plan["query"], plan["timeout"])
+        check = {"type": "command", "argv": plan["command"], "timeout": plan["timeout"]}
+        found = self._measure({_MEASURE: check})["measurements"][_MEASURE]
+        return experiment.of_check(found, f"measurement {plan['command'][0]}")
+
+    def _measure(self, asked: Json) -> Json:
+        kinds = tuple(sorted({f"collectors.{check['type']}" for check in asked.values()}))
+        longest = int(max(float(check.get("timeout") or 5) for check in asked.values())) + 30
+        answer = self._action.call(
+            {"checks": asked}, self._task_vars, self._no_log, Errand("health_probe", "probe", kinds, longest)
+        )
+        if answer.get("failed"):
+            raise CannotLook(str(answer["msg"]))
+        return answer
+
+
+def _demand_free(kill_switch: str) -> None:
+    found = read_hold(str(Path(kill_switch).expanduser()))
+    if found:
+        said = found["text"].strip() or "no reason given"
+        raise Refused(
+            f"the kill switch is set on the controller ({said})", hint=f"When it is safe again: rm {found['path']}"
+        )
+
+
+def _validate(params: Json) -> None:
+    if not any(params[part] for part in ("sysctl", "limits", "environment", "files")):
+        raise BadInput(
+            "it says nothing: it is empty, or no profile of that name is known",
+            f"profile {params['profile']!r}",
+            "Profiles ship in roles/tuning/vars/main.yml; the inventory's own are in tuning_profiles.",
+        )
+    if params["checks"]:
+        checks.validate(params["checks"], params["thresholds"])
+    measurement = params["measurement"]
+    if measurement is None:
+        return
+    if measurement["command"] is not None and not measurement["command"]:
+        raise BadInput("it names no command", "measurement.command", "Give the command and its arguments as a list.")
+    for name, least in (("tolerance", 0.0), ("samples", 1), ("settle", 0.0), ("timeout", 0.1)):
+        if not least <= measurement[name] <= 3600:
+            raise BadInput(f"{measurement[name]:g} is not from {least:g} to 3600", f"measurement.{name}")
+
+
+def _outcome(answer: Json) -> str | None:
+    """The outcome of what came back; None for what the callback has to judge (wrong input, no access, a bug)."""
+    kind = (answer.get("error") or {}).get("kind")
+    if answer.get("verdict") == "reverted":
+        return "reverted"
+    if not answer.get("failed"):
+        return _OUTCOMES[answer["verdict"]]
+    return {"Refused": "refused", "OpsError": "failed", "CannotLook": "escalated"}.get(kind or "")
+
+
+def undo_modules() -> list[str]:
+    """All of undo, since the kinds of the steps are not known yet."""
+    return [name for name in SOURCES if name.split(".")[0] in ("undo", "undo_steps")]
+
+
+def tuning_modules(params: Json) -> list[str]:
+    """What a profile's parts may import late."""
+    return [*tuning.parts_of(params), *undo_modules(), "holds", "locks", "lease", "managed_file"]
