@@ -53,5 +53,9 @@ lab-shell: ## A shell on a host as the inventory logs in: make lab-shell HOST=db
 lab-status: ## Which lab hosts run
 	@$(LAB) status
 
+bench: setup ## Tuning a fleet beside its peers, measured (over an hour); BENCH_HOSTS=10 BENCH_RUNS=1 for a glance
+	@tests/bench/setup.sh
+	@$(BIN)/python -m tests.bench
+
 clean: lab-down ## End the lab and remove .venv and caches of this checkout
-	@rm -rf .venv .venv-core221 .pytest_cache .mypy_cache .ruff_cache .coverage dist
+	@rm -rf .venv .venv-core221 .venv-bench .pytest_cache .mypy_cache .ruff_cache .coverage dist

@@ -16,9 +16,14 @@ from .machine import CACHE, LAB, LabError, as_root, podman, run, say
 
 BASE_NAME = "localhost/ops-runbook-base"
 IMAGE_NAME = "localhost/ops-runbook-lab"
+FLEET_NAME = "localhost/ops-runbook-fleet"
 REGISTRY_IMAGE = os.environ.get("LAB_REGISTRY_IMAGE", "debian:bookworm")
 PACKAGES = LAB / "image" / "packages"
-PARTS = ("image", "mongodb", "apps")
+# What the images of each kind of host are made of: folders with a rootfs, copied over one another.
+PARTS = {
+    "database": ("image", "mongodb", "apps/simplers"),
+    "fleet": ("image", "apps/logcaster", "fleet"),
+}
 MONGODB_PACKAGES = ("mongodb-org-server", "mongodb-database-tools")
 NO_PYTHON = "RUN systemctl disable mongod simplers-seed simplers-writer && rm -f /usr/bin/python3*\n"
 
@@ -65,10 +70,17 @@ def base_tag() -> str:
     return f"{BASE_NAME}:{digest(base_kind(), REGISTRY_IMAGE, PACKAGES.read_text())}"
 
 
-def image_tag(python: bool = True) -> str:
-    """Name and tag of the image of a lab host, with or without Python."""
-    folders = tuple(LAB / part for part in PARTS)
-    return f"{IMAGE_NAME}:{digest(base_tag(), server_kind(), '' if python else NO_PYTHON, folders=folders)}"
+def image_tag(kind: str) -> str:
+    """Name and tag of the image of a kind of host: `database`, `no_python` or `fleet`."""
+    if kind == "fleet":
+        return f"{FLEET_NAME}:{digest(base_tag(), folders=folders(kind))}"
+    extra = NO_PYTHON if kind == "no_python" else ""
+    return f"{IMAGE_NAME}:{digest(base_tag(), server_kind(), extra, folders=folders('database'))}"
+
+
+def folders(kind: str) -> tuple[Path, ...]:
+    """The folders that an image is made from."""
+    return tuple(LAB / part for part in PARTS[kind])
 
 
 def exists(tag: str) -> bool:
@@ -76,18 +88,19 @@ def exists(tag: str) -> bool:
     return run(podman("image", "exists", tag), check=False).returncode == 0
 
 
-def ensure(python: bool = True) -> str:
-    """Build what is missing and return the image's tag."""
-    tag = image_tag(python)
+def ensure(kind: str) -> str:
+    """Build what is missing of the image of a kind of host and return its tag."""
+    tag = image_tag(kind)
     if exists(tag):
         return tag
-    if not python:
-        return build(tag, f"FROM {ensure()}\n{NO_PYTHON}")
-    say(f"Building the image of the lab hosts ({server_kind()}, base by {base_kind()})")
+    if kind == "no_python":
+        return build(tag, f"FROM {ensure('database')}\n{NO_PYTHON}")
+    server_name = f"{server_kind()}, " if kind == "database" else ""
+    say(f"Building the image of the {kind} hosts ({server_name}base by {base_kind()})")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        server = pool.submit(server_files)
+        server = pool.submit(server_files if kind == "database" else list)
         base = pool.submit(ensure_base)
-        folder = context(server.result())
+        folder = context(kind, server.result())
     try:
         return build(tag, folder=folder, base=base.result())
     finally:
@@ -159,13 +172,13 @@ def server_files() -> list[Path]:
     return [*Path(done.stdout.strip()).iterdir(), LAB / "mongodb" / "ferretdb" / "mongod.service"]
 
 
-def context(server: list[Path]) -> Path:
+def context(kind: str, server: list[Path]) -> Path:
     """Gather what the image is built from in one folder."""
     folder = Path(tempfile.mkdtemp(dir=CACHE, prefix="image-"))
     shutil.copy(PACKAGES, folder / "packages")
     shutil.copy(LAB / "image" / "Containerfile", folder / "Containerfile")
-    for part in ("image", "mongodb", "apps/simplers"):
-        shutil.copytree(LAB / part / "rootfs", folder / "rootfs", dirs_exist_ok=True)
+    for part in folders(kind):
+        shutil.copytree(part / "rootfs", folder / "rootfs", dirs_exist_ok=True)
     (folder / "server").mkdir()
     for file in server:
         shutil.copy(file, folder / "server" / file.name)
@@ -177,13 +190,13 @@ def build(tag: str, containerfile: str | None = None, folder: Path | None = None
     source = ["--file=-"] if containerfile else [f"--build-arg=BASE={base}", str(folder)]
     options = ["--quiet", "--isolation=chroot", "--network=host", "--layers=false", "--tag=" + tag]
     run(podman("build", *options, *source), timeout=900, stdin=containerfile)
-    remove_old(keep={base_tag(), image_tag(), image_tag(python=False)})
+    remove_old(keep={base_tag(), *map(image_tag, ("database", "no_python", "fleet"))})
     return tag
 
 
 def remove_old(keep: set[str]) -> None:
     """Remove images of the lab that nothing uses any more."""
     listed = run(podman("images", "--format={{.Repository}}:{{.Tag}}"), check=False).stdout.split()
-    for tag in {tag for tag in listed if tag.startswith((IMAGE_NAME, BASE_NAME))} - keep:
+    for tag in {tag for tag in listed if tag.startswith((IMAGE_NAME, FLEET_NAME, BASE_NAME))} - keep:
         with contextlib.suppress(LabError):  # a container still runs from it
             run(podman("image", "rm", tag))

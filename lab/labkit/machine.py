@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import getpass
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -100,14 +101,23 @@ def boot_options() -> list[str]:
     mounts its own hierarchies on a tmpfs. The two together are never right: systemd would remount the machine's own
     cgroups read-only.
     """
-    low = ["--ulimit=nofile=1024:4096", "--ulimit=nproc=10000:10000"]
-    limits = ["--pids-limit=8192", *(() if can_raise_limits() else low)]
+    limits = ["--pids-limit=8192", *(() if can_raise_limits() else low_limits())]
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
         return ["--privileged", "--systemd=always", *limits]
     # S108: mount points inside the container, not temporary files of this program
     folders = ("/sys/fs/cgroup:rw,mode=755", "/run:rw,mode=755,exec", "/run/lock", "/tmp:rw,mode=1777,exec")  # noqa: S108
     isolation = ["--systemd=false", "--cgroupns=private", "--env=container=podman", "--stop-signal=SIGRTMIN+3"]
     return ["--privileged", *isolation, *(f"--tmpfs={folder}" for folder in folders), *limits]
+
+
+def low_limits() -> list[str]:
+    """Options that ask for no more open files and processes than this machine's own hard limits.
+
+    podman first lowers its own limit of processes to kernel.pid_max.
+    """
+    files, processes = (resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
+    processes = min(processes, int(Path("/proc/sys/kernel/pid_max").read_text()))
+    return [f"--ulimit=nofile=1024:{files}", f"--ulimit=nproc=10000:{processes}"]
 
 
 def raise_inotify_limit(hosts: int) -> None:

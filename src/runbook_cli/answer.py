@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -62,10 +63,30 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def say(text: str) -> None:
-    """One line on stderr; a terminal that is gone is no reason to stop."""
-    with contextlib.suppress(OSError):
-        print(plain(text), file=sys.stderr, flush=True)  # noqa: T201
+class _Stderr:
+    """Lines on stderr, of which the last may be one that is still being rewritten."""
+
+    unended = False
+
+    def say(self, text: str) -> None:
+        """One line; a terminal that is gone is no reason to stop."""
+        with contextlib.suppress(OSError):
+            print(("\n" if self.unended else "") + plain(text), file=sys.stderr, flush=True)  # noqa: T201
+        self.unended = False
+
+    def show(self, text: str, last: bool) -> None:
+        """On a terminal, rewrite the line until the last one, which stays; elsewhere a line like any other."""
+        if not sys.stderr.isatty():
+            self.say(text)
+            return
+        line = plain(text)[: shutil.get_terminal_size().columns - 1]
+        with contextlib.suppress(OSError):
+            print(f"\r\x1b[2K{line}", end="\n" if last else "", file=sys.stderr, flush=True)  # noqa: T201
+        self.unended = not last
+
+
+_STDERR = _Stderr()
+say, show = _STDERR.say, _STDERR.show
 
 
 def compile_query(expression: str) -> Any:

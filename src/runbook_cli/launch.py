@@ -21,7 +21,7 @@ import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runbook_cli.answer import CliError
 from runbook_cli.progress import Event, consume
@@ -29,6 +29,9 @@ from runbook_cli.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Job:
     playbook: Path
     inventories: list[str]
     limit: str | None
-    extra: list[dict[str, str] | str]
+    extra: list[dict[str, Any] | str]
     """What -e gave, in order: {name: value} or the absolute path of a file."""
     settings: dict[str, Any]
     """Variables of the command itself; they win over `extra`."""
@@ -49,10 +52,24 @@ class Job:
     run_id: str
     records: Path
     incident: str | None
+    verbose: bool
+    """Whether a person wants to see all that Ansible says."""
+    commands: dict[str, Any]
+    """What a person types next: `again` (words, without the limit), `limit` and `undo` (words)."""
 
 
-def launch(job: Job, sinks: Sequence[Callable[[Event], None]]) -> str | None:
-    """Run the job, feed its events to the sinks; return None, or why it was stopped: 'timed_out' or 'interrupted'."""
+class Ended(NamedTuple):
+    """Why a run was stopped ('timed_out' or 'interrupted', else None), and what our callback said of it, if it could.
+
+    The summary: schema, run, name, seconds, exit_code, outcomes, fleet (None, or {lines, document}).
+    """
+
+    stopped: str | None
+    summary: dict[str, Any] | None
+
+
+def launch(job: Job, sinks: Sequence[Callable[[Event], None]]) -> Ended:
+    """Run the job and feed its events to the sinks."""
     import ansible_runner
 
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
@@ -67,7 +84,7 @@ def launch(job: Job, sinks: Sequence[Callable[[Event], None]]) -> str | None:
             if event.get("event") == "playbook_on_start":
                 (private / "become_password").unlink(missing_ok=True)  # it has been read by now
             events.put(dict(event))
-            return True  # False would drop the event's file
+            return False  # True would keep each event in a file
 
         try:
             ansible_runner.run(**_arguments(job, private), event_handler=hear, cancel_callback=stop.must_kill)
@@ -75,7 +92,15 @@ def launch(job: Job, sinks: Sequence[Callable[[Event], None]]) -> str | None:
             events.put(None)
         for future in heard:
             future.result()  # a sink that failed is a bug to be told, not a run without results
-    return stop.reason
+        return Ended(stop.reason, _summary(private / SUMMARY))
+
+
+def _summary(path: Path) -> dict[str, Any] | None:
+    """What our callback wrote; it is not there when the run was killed, or did not come to a play of ours."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager
@@ -98,8 +123,9 @@ def _arguments(job: Job, private: Path) -> dict[str, Any]:
         "binary": binary,
         "cmdline": shlex.join(_command_line(job, private)),
         "extravars": job.settings,
-        "envvars": environment(job),
-        "settings": {"pexpect_timeout": 0.5},  # how often must_kill is asked
+        "envvars": environment(job) | {"OPS_RUNBOOK_SUMMARY": str(private / SUMMARY)},
+        # how often must_kill is asked; what Ansible says is heard as events and needs no file
+        "settings": {"pexpect_timeout": 0.5, "suppress_output_file": True},
         "quiet": True,
     }
 
@@ -137,11 +163,13 @@ def environment(job: Job) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "true",
         "ANSIBLE_FORCE_COLOR": "false",
         "ANSIBLE_STDOUT_CALLBACK": "",
+        "ANSIBLE_DISPLAY_OK_HOSTS": str(job.verbose).lower(),  # nobody reads it: what ended well is heard as an event
         "MAX_EVENT_RES": "50000000",  # above 700,000 characters runner empties a result, and the outcome with it
         "JOB_ID": "",  # runner's callback dies of a build server's id that is not a number
         "PROJECT_UPDATE_ID": "",
         "OPS_RUNBOOK_RUN_ID": job.run_id,
         "OPS_RUNBOOK_RECORDS": str(job.records),
+        "OPS_RUNBOOK_COMMANDS": json.dumps(job.commands),
     }
     return ours | ({"OPS_RUNBOOK_INCIDENT": job.incident} if job.incident else {})
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +21,7 @@ FIRST_STEPS = example(
     "show recover_mongodb",
     "diagnose recover_mongodb -i inventories/lab",
     "run recover_mongodb -i inventories/lab --limit db1",
+    "undo last -i inventories/lab --check",
 )
 
 
@@ -67,7 +70,6 @@ def show(name: str, project: str | None) -> Answer:
 
 def literal_command(root: Path, playbook: Path) -> str:
     """What a person types without this CLI; it must start at the root, where ansible.cfg lies."""
-    import os
     import shlex
 
     inventory = os.environ.get("RUNBOOK_INVENTORY") or "INVENTORY"
@@ -119,11 +121,67 @@ def run(output: Output, /, name: str, **options: Any) -> Answer:
     return _go(output, name=name, act=True, **options)
 
 
+@cli.command(
+    epilog=example(
+        "undo --list",
+        "undo last -i inventories/lab --check",
+        "undo 20260105T020007Z-3fa9c1 -i inventories/lab --limit fleet07",
+    )
+)
+@click.argument("run", required=False)
+@click.option(
+    "--list",
+    "listed",
+    is_flag=True,
+    help="Show the runs that can be undone, the latest first, and which were undone by which run; goes to no host. "
+    "For example runbook undo --list",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Say what would be put back, and change nothing; exit code 3 when there is something. "
+    "For example runbook undo last -i inventories/lab --check",
+)
+@click.option(
+    "--approve",
+    metavar="undo",
+    multiple=True,
+    type=click.Choice(["undo"]),
+    help="Allow what is refused otherwise: to bring back a fault that the run had cured, or to put back what is known "
+    "of a run that broke off. "
+    "For example --approve undo",
+)
+@running
+@click.pass_obj
+def undo(output: Output, /, run: str | None, listed: bool, approve: tuple[str, ...], **options: Any) -> Answer:
+    """Put back what a run changed, on the hosts that it changed, live and on disk.
+
+    RUN is a run's id, or 'last': the latest run that is not undone yet. What somebody changed since is left alone, and
+    said. An undo is itself a run: it is recorded, and can be undone.
+    """
+    from runbook_cli.history import find, history, list_text
+    from runbook_cli.project import records_path
+
+    records = records_path(options["records"])
+    if listed:
+        found = [one for one in reversed(history(records)) if one.targets]
+        return Answer([one.document() for one in found], list_text(found))
+    if run is None:
+        raise CliError("no run is named", "runbook undo", "Give its id or 'last'. See 'runbook undo --list'.")
+    from runbook_cli.request import Undo
+
+    known = find(records, run)
+    wanted = Undo(known.id, tuple(known.targets), bool(approve))
+    return _go(output, name="undo", act=True, approve=(), undo=wanted, **options)
+
+
 def _go(output: Output, **options: Any) -> Answer:
-    from runbook_cli.conduct import conduct
     from runbook_cli.request import Options, prepare
 
-    return conduct(prepare(Options(**options)), output)
+    request = prepare(Options(**options, verbose=output.verbose))
+    from runbook_cli.conduct import conduct
+
+    return conduct(request, output)
 
 
 def run_cli(arguments: list[str] | None = None) -> int:
@@ -157,4 +215,7 @@ def _bug(error: Exception, output: Output) -> int:
 
 def main() -> NoReturn:
     """The entry point of `runbook` and `ops-runbook`."""
-    sys.exit(run_cli())
+    code = run_cli()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code)  # all is said and tidied: what was imported need not be taken down piece by piece

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,14 @@ def _secrets(node: Any, secret: bool) -> Iterator[str]:
         yield str(node)
     elif isinstance(node, str):
         yield from _IN_URL.findall(node)
+
+
+def masked_extra(text: str) -> str:
+    """What -e gave, NAME=VALUE or {JSON}, without its secrets."""
+    if text.startswith("{"):
+        return Mask([json.loads(text)], None).text(text)
+    name, equals, value = text.partition("=")
+    return f"{name}{equals}{SHOWN if _NAME.search(name) and equals else Mask([value], None).text(value)}"
 
 
 def file_variables(path: str) -> Any:

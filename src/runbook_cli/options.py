@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\b
 Exit codes; of several hosts the gravest wins, in the order 1 2 5 6 8 7 4 3 0:
-  0    healthy, nothing to do, or remedied
+  0    healthy, nothing to do, done, or remedied
   1    a bug of this library
   2    wrong usage; nothing was done
   3    --check or diagnose found something to do
   4    unreachable: no connection, no login or no usable Python
   5    a remedy failed
-  6    a remedy ran, and the symptom is not gone
-  7    refused: the guard, or the cause itself, leaves the act to a person
+  6    a remedy ran, and the symptom is not gone; or a change did harm, and was put back
+  7    refused: the guard, or the cause itself, leaves the act to a person; or the run ended before it came to a host
   8    escalated: no safe act is known
   124  timed out
   130  interrupted"""
@@ -99,10 +99,11 @@ RUNNING = (
     click.option(
         "-e",
         "--extra",
-        metavar="NAME=VALUE|@FILE",
+        metavar="NAME=VALUE|{JSON}|@FILE",
         multiple=True,
-        help="Set a variable, or read a YAML file of them; may be repeated, and the last wins. Values whose names say "
-        "password, secret, token and the like are never shown. For example -e remediate_stabilization_window=30",
+        help="Set a variable, by JSON several ones, or read a YAML file; may be repeated, and the last wins. Values "
+        "whose names say password, secret, token and the like are never shown. "
+        "For example -e remediate_stabilization_window=30",
     ),
     click.option(
         "-K",

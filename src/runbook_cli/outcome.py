@@ -20,7 +20,9 @@ CODES = {
     "unreachable": 4,
     "failed": 5,
     "unverified": 6,
+    "reverted": 6,
     "refused": 7,
+    "untouched": 7,
     "escalated": 8,
     "crashed": 1,  # a task failed outside the lifecycle: a bug of ours
     "unfinished": 1,  # nothing was heard of the host: Ansible ended, or was stopped, before
@@ -28,6 +30,9 @@ CODES = {
 _REFUSED = "REFUSED:"  # as the summary callback begins, when it ends a run before it touches a host
 GRAVITY = (1, 2, 5, 6, 8, 7, 4, 3, 0)
 STOPPED = {"timed_out": 124, "interrupted": 130}
+ENDS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped")
+_PROVISIONAL = ("untouched", "predicted")
+"""What was said when a host was looked at; what happens to it later takes its place."""
 
 _NO_PYTHON = (
     "no usable Python on the host",
@@ -90,6 +95,7 @@ class Collector:
     def __init__(self) -> None:
         self.stats: dict[str, Any] | None = None
         self._ended: dict[tuple[str, str], Target] = {}
+        self._at_work: set[str] = set()
         self._trouble: dict[str, Target] = {}
         self._error = ""
         self._refusal = ""
@@ -100,7 +106,10 @@ class Collector:
         kind = event.get("event", "")
         if kind == "playbook_on_stats":
             self.stats = data
-        elif kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable"):
+        elif kind == "runner_on_start":
+            self._at_work.add(str(data.get("host")))
+        elif kind in ENDS:
+            self._at_work.discard(str(data.get("host")))
             self._result(kind, data)
         elif not data.get("host"):
             self._listen(str(event.get("stdout") or ""))
@@ -148,22 +157,34 @@ class Collector:
         found = []
         for host in dict.fromkeys([*hosts, *(key[0] for key in self._ended), *self._trouble]):
             mine = [target for key, target in self._ended.items() if key[0] == host]
-            if self._is_bad(host) and host in self._trouble:
-                mine.append(self._trouble[host])
+            later = self._later(host, stopped)
+            if later:
+                mine = [target for target in mine if target.outcome not in _PROVISIONAL] + [later]
             found += mine or [self._without_outcome(host, lifecycle, check, stopped)]
         return found
+
+    def _later(self, host: str, stopped: str | None) -> Target | None:
+        """What became of a host after its last outcome, if anything did."""
+        if self._is_bad(host) and host in self._trouble:
+            return self._trouble[host]
+        return self._unfinished(host, stopped) if self.stats is None and host in self._at_work else None
+
+    def _unfinished(self, host: str, stopped: str | None) -> Target:
+        why = "the run was stopped before it ended here" if stopped else self._error
+        return Target(host, host, "unfinished", message=why or "Ansible ended before it came to this host")
 
     def _is_bad(self, host: str) -> bool:
         stats = self.stats
         return stats is None or host in (stats.get("failures") or {}) or host in (stats.get("dark") or {})
 
     def _without_outcome(self, host: str, lifecycle: bool, check: bool, stopped: str | None) -> Target:
-        stats = self.stats or {}
-        if self.stats is None and self._refusal:
+        stats = self.stats
+        if stats is None and self._refusal:
             return Target(host, host, "refused", message=self._refusal)
-        if stopped or host not in (stats.get("processed") or {}):
-            why = "the run was stopped before it ended here" if stopped else self._error
-            return Target(host, host, "unfinished", message=why or "Ansible ended before it came to this host")
+        if stats is None:
+            return self._unfinished(host, stopped)
+        if host not in (stats.get("processed") or {}):
+            return Target(host, host, "untouched", message="the run ended before it came to this host")
         if lifecycle or self._is_bad(host):
             last = self._trouble.get(host)
             said = f"; the last task that failed said: {last.message}" if last else ""

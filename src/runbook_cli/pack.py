@@ -34,7 +34,7 @@ class Use(NamedTuple):
 LIFECYCLE = ("remediate", "main")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML as Ansible writes it: !vault and !unsafe are kept as text."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -115,10 +114,17 @@ def inventories(root: Path) -> list[str]:
     return [f"inventories/{path.name}" for path in sorted(folder.iterdir())] if folder.is_dir() else []
 
 
+def records_path(chosen: str | None) -> Path:
+    """Where the records lie, whether or not there are any yet."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return Path(chosen).expanduser() if chosen else state / "ops-runbook"
+
+
 def records_folder(chosen: str | None) -> Path:
     """The folder of the records, made and proven writable: no record, no act."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    folder = Path(chosen).expanduser() if chosen else state / "ops-runbook"
+    import tempfile  # noqa: PLC0415 - not needed by what has to answer at once
+
+    folder = records_path(chosen)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

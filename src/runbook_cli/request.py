@@ -1,30 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From what was typed to a job that may run; what can be refused is refused here, before any host is touched."""
 
+# ruff: noqa: PLC0415 - what is heavy is imported while another process reads the inventory
+
 from __future__ import annotations
 
-import getpass
+import json
 import os
 import re
-import secrets
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import CliError, did_you_mean
-from runbook_cli.launch import Job
-from runbook_cli.pack import approvable, has_lifecycle
+from runbook_cli.apart import apart
 from runbook_cli.project import Playbook, find_playbook, find_root, inventories, records_folder
-from runbook_cli.targets import find_inventory, resolve
+from runbook_cli.targets import REFUSED, find_inventory, resolve
+from runbook_cli.view import some
+
+if TYPE_CHECKING:
+    from runbook_cli.launch import Job
 
 OURS = ("remediate_act", "remediate_approved")
+OF_UNDO = ("undo_run", "undo_approved")
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `run` and `diagnose` as they were typed."""
+    """The options of a command that goes to hosts, as they were typed."""
 
     name: str
     project: str | None
@@ -38,6 +43,17 @@ class Options:
     ask_become_pass: bool
     act: bool
     check: bool
+    verbose: bool = False
+    undo: Undo | None = None
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What `undo` adds: the run that is undone, the hosts that it changed, and whether a person approved."""
+
+    run: str
+    hosts: tuple[str, ...]
+    approved: bool
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,7 @@ class Request:
     job: Job
     playbook: Playbook
     hosts: list[str]
+    limit: str | None
     lifecycle: bool
     mode: str
 
@@ -59,57 +76,145 @@ def prepare(options: Options) -> Request:
     """
     root = find_root(options.project)
     playbook = find_playbook(root, options.name)
+    extra = [parse_extra(text, (*OURS, *OF_UNDO) if options.undo else OURS) for text in options.extra]
+    _check_incident(options.incident)
+    sources = _sources(root, playbook, options.inventory)
+    known: list[tuple[bool, dict[str, Any]]] = []
+    hosts = apart(
+        lambda: resolve(root, playbook.path, sources, options.limit, list(extra)),
+        meanwhile=lambda: known.append(_about(root, playbook, options)),
+    )
+    lifecycle, settings = known[0]
+    if options.undo:
+        hosts = _changed(options.undo, hosts, options.limit)
+    run_id = new_run_id()
+    from runbook_cli.launch import Job
+
+    job = Job(
+        root=root,
+        playbook=playbook.path,
+        inventories=sources,
+        limit=",".join(hosts) if options.undo else options.limit,
+        extra=extra,
+        settings=settings,
+        check=options.check,
+        timeout=options.timeout,
+        run_id=run_id,
+        records=records_folder(options.records),
+        incident=options.incident,
+        become_password=_become_password() if options.ask_become_pass else None,
+        verbose=options.verbose,
+        commands=retype(options, run_id),
+    )
+    mode = "check" if options.check else "run" if options.act else "diagnose"
+    return Request(job, playbook, hosts, options.limit, lifecycle, mode)
+
+
+def _about(root: Path, playbook: Playbook, options: Options) -> tuple[bool, dict[str, Any]]:
+    """Whether the playbook has the lifecycle, and the command's own variables.
+
+    What the run will need is imported here as well, while another process reads the inventory.
+    """
+    import ansible_runner  # noqa: F401
+
+    import runbook_cli.conduct  # noqa: F401
+    from runbook_cli.pack import has_lifecycle
+
     lifecycle = has_lifecycle(root, playbook)
     if not options.act and not lifecycle:
         raise CliError(
             f"{playbook.name} has no diagnosis: it is a job and would act",
             hint=f"See 'runbook show {playbook.name}', or predict with 'runbook run {playbook.name} --check'.",
         )
-    extra = [parse_extra(text) for text in options.extra]
-    settings = _settings(root, playbook, options)
-    _check_incident(options.incident)
-    sources = _sources(root, playbook, options.inventory)
-    hosts = resolve(root, playbook.path, sources, options.limit, list(extra))
-    job = Job(
-        root=root,
-        playbook=playbook.path,
-        inventories=sources,
-        limit=options.limit,
-        extra=extra,
-        settings=settings,
-        check=options.check,
-        timeout=options.timeout,
-        run_id=new_run_id(),
-        records=records_folder(options.records),
-        incident=options.incident,
-        become_password=_become_password() if options.ask_become_pass else None,
-    )
-    return Request(job, playbook, hosts, lifecycle, "check" if options.check else "run" if options.act else "diagnose")
+    return lifecycle, _settings(root, playbook, options)
 
 
-def parse_extra(text: str) -> dict[str, str] | str:
-    """NAME=VALUE as {name: value}, as Ansible takes it (the value is a text), or @FILE as an absolute path."""
+def _changed(undo: Undo, hosts: list[str], limit: str | None) -> list[str]:
+    """Those of hosts that the run changed; none may be lost without a word."""
+    left = [host for host in hosts if host in undo.hosts]
+    lost = [host for host in undo.hosts if host not in hosts]
+    if not left:
+        where = f"--limit {limit}" if limit is not None else "the inventory"
+        what = f"run {undo.run} changed none of the hosts of {where}; it changed {some(undo.hosts)}"
+        raise CliError(what, hint="Give the inventory or the limit that has them.", code=REFUSED)
+    if lost and limit is None:
+        what = f"run {undo.run} also changed {some(lost)}, and the inventory does not have them"
+        raise CliError(what, hint="Give an inventory that has, or name by --limit the hosts that are meant.")
+    return left
+
+
+def retype(options: Options, run_id: str) -> dict[str, Any]:
+    """What a person types for the same run again (`again`, words, and `limit`), and to undo it (`undo`, words)."""
+    from runbook_cli.mask import masked_extra
+
+    verb = ["undo", options.undo.run] if options.undo else ["run" if options.act else "diagnose", options.name]
+    named = options.inventory or tuple(filter(None, [os.environ.get("RUNBOOK_INVENTORY")]))
+    inventories = [word for name in named for word in ("-i", name)]
+    place = _typed("--project", options.project, "RUNBOOK_PROJECT")
+    place += _typed("--records", options.records, "OPS_RUNBOOK_RECORDS")
+    password = ["-K"] if options.ask_become_pass else []
+    given = [word for name in options.approve for word in ("--approve", name)]
+    given += [word for text in options.extra for word in ("-e", masked_extra(text))]
+    given += ["--approve", "undo"] if options.undo and options.undo.approved else []
+    given += ["--check"] if options.check else []
+    return {
+        "again": ["runbook", *verb, *inventories, *given, *password, *place],
+        "limit": options.limit,
+        "undo": ["runbook", "undo", run_id, *inventories, *password, *place],
+    }
+
+
+def _typed(option: str, value: str | None, variable: str) -> list[str]:
+    """The option as it was typed; not where the environment gave it."""
+    return [option, value] if value and value != os.environ.get(variable) else []
+
+
+def parse_extra(text: str, ours: tuple[str, ...] = OURS) -> dict[str, Any] | str:
+    """What Ansible takes: NAME=VALUE as {name: text}, {JSON} as it is, or @FILE as an absolute path.
+
+    ours are variables that the command itself sets.
+    """
     if text.startswith("@"):
         path = Path(text[1:]).expanduser()
         if not path.is_file():
             raise CliError("no such file", f"--extra {text}", "Give -e @FILE with the path of a YAML file.")
         return str(path.resolve())
+    if text.startswith("{"):
+        return _mapping(text, ours)
     name, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         shown = name if equals else "a value"  # what has no name may be a secret
         raise CliError(f"{shown!r} is not NAME=VALUE", "--extra", "Write -e NAME=VALUE or -e @FILE.")
-    if name in OURS:
-        raise CliError(
-            f"{name} is what the command itself decides",
-            "--extra",
-            "Use 'diagnose' to look only, --approve to approve.",
-        )
-    return {name: value}
+    return _not_ours({name: value}, ours)
+
+
+def _mapping(text: str, ours: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        return _not_ours(dict(json.loads(text)), ours)
+    except ValueError:  # the text may hold a secret
+        raise CliError("what begins with { is not JSON", "--extra", "Write -e '{\"NAME\": VALUE}'.") from None
+
+
+def _not_ours(given: dict[str, Any], ours: tuple[str, ...]) -> dict[str, Any]:
+    for name in ours:
+        if name in given:
+            raise CliError(
+                f"{name} is what the command itself decides",
+                "--extra",
+                "Use 'diagnose' to look only, --approve to approve.",
+            )
+    return given
 
 
 def _settings(root: Path, playbook: Playbook, options: Options) -> dict[str, Any]:
+    if options.undo:
+        return {"undo_run": options.undo.run, "undo_approved": options.undo.approved}
     settings: dict[str, Any] = {} if options.act else {"remediate_act": False}
-    known = approvable(root, playbook) if options.approve else []
+    if not options.approve:
+        return settings
+    from runbook_cli.pack import approvable
+
+    known = approvable(root, playbook)
     for name in options.approve:
         if name not in known:
             raise CliError(
@@ -117,9 +222,7 @@ def _settings(root: Path, playbook: Playbook, options: Options) -> dict[str, Any
                 "--approve",
                 did_you_mean(name, known),
             )
-    if options.approve:
-        settings["remediate_approved"] = list(options.approve)
-    return settings
+    return settings | {"remediate_approved": list(options.approve)}
 
 
 def _check_incident(incident: str | None) -> None:
@@ -143,6 +246,8 @@ def _sources(root: Path, playbook: Playbook, given: tuple[str, ...]) -> list[str
 
 def _become_password() -> str:
     """Asked on the terminal, or the first line of stdin where that is not a terminal."""
+    import getpass
+
     typed = getpass.getpass("sudo password: ") if sys.stdin.isatty() else sys.stdin.readline()
     password = typed.rstrip("\r\n")
     if not password:
@@ -154,4 +259,4 @@ def _become_password() -> str:
 
 def new_run_id() -> str:
     """Such as 20260105T020007Z-3fa9c1: UTC, and six random hexadecimal digits."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(3)
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + os.urandom(3).hex()

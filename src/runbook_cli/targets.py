@@ -62,7 +62,9 @@ def resolve(
         hosts = _hosts(manager, patterns)
     if not hosts:
         meant = f"--limit {limit}" if limit is not None else "the inventory"
-        what = f"no host is left: {meant} has none of 'hosts: {', '.join(map(str, patterns))}'"
+        what = (
+            f"no host is left: {meant} has none of 'hosts: {', '.join(one for hosts_ in patterns for one in hosts_)}'"
+        )
         raise CliError(what, f"{playbook.stem} with {', '.join(inventories)}", _hint(manager, ""), REFUSED)
     return hosts
 
@@ -126,17 +128,18 @@ def _needs_vault(path: str, error: Exception) -> None:
         raise CliError(f"cannot be read: {error}", path, "Set ANSIBLE_VAULT_PASSWORD_FILE.")
 
 
-def _patterns(loader: Any, playbook: Path, variables: dict[str, Any]) -> list[Any]:
-    """The `hosts` of every play, with templates filled in."""
+def _patterns(loader: Any, playbook: Path, variables: dict[str, Any]) -> list[list[str]]:
+    """The `hosts` of every play, with templates filled in; groups that a play before it makes are not there yet."""
     from ansible.errors import AnsibleError
     from ansible.template import Templar
 
     templar = Templar(loader=loader, variables=variables)
     try:
-        return [templar.template(hosts) for hosts in _raw_patterns(loader, playbook)]
+        found = [templar.template(hosts) for hosts in _raw_patterns(loader, playbook)]
     except AnsibleError as error:
         reason = " ".join(str(error).split())
         raise CliError(f"its hosts cannot be determined: {reason}", playbook.name, "Give the variable by -e.") from None
+    return [[str(one) for one in hosts] if isinstance(hosts, list) else [str(hosts)] for hosts in found]
 
 
 def _raw_patterns(loader: Any, playbook: Path) -> Iterator[Any]:
@@ -148,10 +151,10 @@ def _raw_patterns(loader: Any, playbook: Path) -> Iterator[Any]:
             yield play["hosts"]
 
 
-def _hosts(manager: Any, patterns: list[Any]) -> list[str]:
+def _hosts(manager: Any, patterns: list[list[str]]) -> list[str]:
     """Hosts of all plays; a play on the controller counts only when there is no other."""
-    remote = [pattern for pattern in patterns if pattern not in _LOCAL] or patterns
-    return list(dict.fromkeys(str(host) for pattern in remote for host in manager.list_hosts(pattern)))
+    remote = [pattern for pattern in patterns if not _LOCAL.issuperset(pattern)] or patterns
+    return list(dict.fromkeys(str(host) for pattern in remote if pattern for host in manager.list_hosts(pattern)))
 
 
 def _check_limit(manager: Any, limit: str) -> None:

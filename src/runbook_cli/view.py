@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbook_cli.project import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Document = dict[str, Any]
 
@@ -17,6 +20,11 @@ def columns(rows: list[list[str]], indent: str = "") -> str:
     return "\n".join(
         indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def list_text(found: list[Document]) -> str:
@@ -68,15 +76,36 @@ def _variable(variable: Document) -> str:
     )
 
 
-def run_text(document: Document) -> str:
-    """`runbook run`, `diagnose`: what each target has to say, a table where there are several, why it was stopped."""
+MANY = 12
+"""More targets than these are told by outcome when the run was stopped and no summary of it is left."""
+
+
+def run_text(document: Document, fleet: list[str] | None = None) -> str:
+    """`runbook run`, `diagnose`, `undo`: the lines of a fleet, or else what each target has to say and a table.
+
+    Why it was stopped comes last.
+    """
     targets = document["targets"]
-    parts = ["\n".join(target["lines"]) or _line(target) for target in targets]
-    if len(targets) > 1:
-        parts.append(_summary(targets))
+    if fleet:
+        parts = ["\n".join(fleet)]
+    else:
+        parts = _by_outcome(targets) if document["stopped"] and len(targets) > MANY else _each(targets)
     if document["stopped"]:
         parts.append(_stopped(document))
     return "\n\n".join(parts)
+
+
+def _each(targets: list[Document]) -> list[str]:
+    parts = ["\n".join(target["lines"]) or _line(target) for target in targets]
+    return [*parts, _summary(targets)] if len(targets) > 1 else parts
+
+
+def _by_outcome(targets: list[Document]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for target in targets:
+        groups.setdefault(target["outcome"], []).append(target["target"])
+    rows = [[outcome, str(len(those)), some(those)] for outcome, those in groups.items()]
+    return [columns([["OUTCOME", "TARGETS", "WHICH"], *rows])]
 
 
 def _line(target: Document) -> str:

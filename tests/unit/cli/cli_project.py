@@ -115,8 +115,54 @@ pipelining = true
       ansible.builtin.copy: {dest: "{{ written }}", content: x, mode: "0600"}
 """,
     "playbooks/both.yml": "- ansible.builtin.import_playbook: job.yml\n",
+    "playbooks/undo.yml": """\
+# Title: Put back what a run changed
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Conclude
+      ops.runbook.outcome:
+        outcome: "{{ wanted | default('done') }}"
+        target: "{{ inventory_hostname }}"
+        seen:
+          run: "{{ undo_run }}"
+          approved: "{{ undo_approved }}"
+          check: "{{ ansible_check_mode }}"
+""",
+    "playbooks/fleet.yml": """\
+# Title: A fleet
+- name: Look
+  hosts: "{{ 'few' if true else [] }}"
+  gather_facts: false
+  vars: {ops_runbook_name: fleet, ops_runbook_fleet: true}
+  tasks:
+    - name: See
+      ops.runbook.outcome: {outcome: untouched, target: "{{ inventory_hostname }}"}
+- name: Tune
+  hosts: "{{ groups['waiting'] | default(['few'] if not (nobody | default(false)) else []) }}"
+  gather_facts: false
+  serial: [1, 4, 100]
+  vars: {ops_runbook_name: fleet, ops_runbook_fleet: true}
+  tasks:
+    - name: Wait
+      ansible.builtin.command: sleep {{ wait | default(0) }}
+      changed_when: false
+    - name: Apply
+      ops.runbook.outcome:
+        outcome: "{{ 'refused' if inventory_hostname == 'f3' else 'done' }}"
+        target: "{{ inventory_hostname }}"
+        seen:
+          token: "{{ api_token | default('') }}"
+          commands: "{{ lookup('env', 'OPS_RUNBOOK_COMMANDS') }}"
+          batches: "{{ batches | default('') }}"
+""",
     "playbooks/lost.yml": "- hosts: things\n  gather_facts: false\n  roles: [ops.runbook.nowhere]\n",
     "playbooks/bad.yml": "- hosts: [things\n",
+    "inventories/few.yml": """\
+few:
+  hosts: {f0: , f1: , f2: , f3: , f4: , f5: , f6: }
+  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+""",
     "inventories/all.yml": f"""\
 things:
   hosts:

@@ -73,7 +73,7 @@ def test_list(cli: Cli) -> None:
     done = cli.run("list", "--format", "json")
     assert done.code == 0
     named = {playbook.pop("name"): playbook for playbook in done.data}
-    assert list(named) == ["bad", "both", "job", "lost", "recover_thing"]
+    assert list(named) == ["bad", "both", "fleet", "job", "lost", "recover_thing", "undo"]
     assert named["recover_thing"] == {
         "title": "Recover the thing",
         "trigger": "the thing does not answer, or its probe is red",

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.ops.runbook.plugins.plugin_utils import outcome, wording
+from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput
 
 CAUSE = {"cause": "killed", "why": "It was killed.", "remedy": "start_service", "next_step": "look at {target}"}
 CURED = {
@@ -238,22 +241,47 @@ def test_a_run_without_an_outcome(result: dict, code: int, step: str) -> None:
     assert "\n" not in said["why"]
 
 
+FILE = {"kind": "file", "path": "/etc/a b", "aside": "/var/lib/x"}
+GONE = {"kind": "none", "reason": "the process is gone"}
+PLAIN = "ansible-playbook playbooks/undo.yml -e undo_run=R"
+
+
 @pytest.mark.parametrize(
     ("undo", "says"),
     [
-        ({"kind": "none", "reason": "a restart"}, "none (a restart)"),
-        ({"kind": "file", "path": "/etc/a b", "aside": "/var/lib/x"}, "cp --preserve=all /var/lib/x '/etc/a b'"),
-        ({"kind": "file", "path": "/etc/a", "aside": None}, "rm /etc/a"),
-        ({"kind": "unit", "mask": True, "name": "mongod.service"}, "systemctl mask mongod.service"),
+        ([FILE], PLAIN),
         (
-            {"kind": "service_state", "name": "m.service"},
-            "none (a start is not undone; systemctl stop m.service stops it)",
+            [FILE, {"kind": "unit", "mask": True, "name": "mongod.service"}, {"kind": "service_state", "name": "m"}],
+            PLAIN,
         ),
-        ({"kind": "ownership", "entries": [1, 2]}, "ownership: 2 prior values are in the record of this run"),
+        ([GONE], "none (the process is gone)"),
+        ([GONE, FILE, GONE], f"{PLAIN}  # not undone: the process is gone"),
+        ([{"kind": "steps", "steps": [FILE, {**GONE, "reason": "r"}]}], f"{PLAIN}  # not undone: r"),
+        ([], "nothing to undo"),
     ],
 )
-def test_how_a_change_is_put_back(undo: dict, says: str) -> None:
-    assert wording.undo_text(undo) == says
+def test_how_a_run_is_put_back(undo: list[dict], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(wording.COMMANDS, raising=False)
+    changed = {"changes": [{"object": "o", "before": 1, "after": 2}], "undo": undo}
+    assert line(outcome.conclude(facts(**changed, history=[CURED], final=document("ok"))), "undo") == says
+    assert line(outcome.conclude(facts()), "undo") == "nothing to undo"
+
+
+def test_what_a_prediction_would_change_can_be_undone_or_not() -> None:
+    changed = {"changes": [{"object": "o", "before": 1, "after": 2}], "check_mode": True, "guard": ALLOWED}
+    assert line(outcome.conclude(facts(**changed, undo=[FILE, GONE])), "undo") == (
+        "can be undone  # not undone: the process is gone"
+    )
+    assert line(outcome.conclude(facts(**changed, undo=[GONE])), "undo") == "none (the process is gone)"
+
+
+def test_the_command_line_says_how_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"again": ["runbook"], "limit": None, "undo": ["runbook", "undo", "R", "-i", "my lab"]}
+    monkeypatch.setenv(wording.COMMANDS, json.dumps(said))
+    assert wording.commands("R") == said
+    job = {"target": "db1", "outcome": "done", "message": "m", "next_step": "", "undo": [FILE]}
+    told = outcome.conclude_job("R", {**job, "changes": [{"object": "o", "before": 1, "after": 2}]})
+    assert line(told, "undo") == "runbook undo R -i 'my lab'"
 
 
 def test_a_healthy_target_names_its_warnings() -> None:
@@ -273,3 +301,28 @@ def test_a_job_that_cures_nothing() -> None:
     changes = [{"object": "/b", "before": None, "after": "x"}]
     said = outcome.conclude_job("R", {**job, "changes": changes, "undo": [{"kind": "none", "reason": "r"}]})
     assert line(said, "undo") == "none (r)"
+
+
+@pytest.mark.parametrize(("name", "code"), [("reverted", 6), ("untouched", 7), ("predicted", 3), ("failed", 5)])
+def test_a_job_of_a_fleet(name: str, code: int) -> None:
+    keys = {"vm.swappiness": {"before": "60", "wanted": "10", "after": "10", "status": "applied", "note": ""}}
+    kept = {"keys": keys, "measured": None, "seconds": {"act": 1.25}}
+    job = {"target": "db1", "outcome": name, "message": "m", "changes": [], "undo": [], "next_step": "", **kept}
+    said = outcome.conclude_job("R", job)
+    assert (said["outcome"], said["summary"]["exit_code"]) == (name, code)
+    assert {key: said["summary"][key] for key in kept} == kept
+    assert said["lines"][0] == f"db1        {name.upper()} in 1.2 s"
+    assert line(said, "why") == "m"
+
+
+def test_what_is_untouched_would_be_changed() -> None:
+    job = {"target": "db1", "outcome": "untouched", "message": "m", "undo": [FILE], "next_step": ""}
+    said = outcome.conclude_job("R", {**job, "changes": [{"object": "o", "before": 1, "after": 2}]})
+    assert line(said, "changed") == "would change o: 1 -> 2"
+    assert line(said, "undo") == "can be undone"
+
+
+def test_an_outcome_that_is_none_is_refused() -> None:
+    job = {"target": "db1", "outcome": "splendid", "message": "m", "changes": [], "undo": [], "next_step": ""}
+    with pytest.raises(BadInput, match=r"outcome 'splendid': is no outcome\. One of done, healthy"):
+        outcome.conclude_job("R", job)

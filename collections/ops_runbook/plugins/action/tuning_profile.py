@@ -9,15 +9,18 @@ import typing as t
 from pathlib import Path
 
 from ansible import context
-from ansible_collections.ops.runbook.plugins.module_utils import tuning
+from ansible_collections.ops.runbook.plugins.module_utils import environment, limits, sysctl, tuning
 from ansible_collections.ops.runbook.plugins.module_utils.holds import read_hold
-from ansible_collections.ops.runbook.plugins.plugin_utils import checks, experiment, outcome, record, verdict
+from ansible_collections.ops.runbook.plugins.plugin_utils import checks, experiment, outcome, record, undo_plan, verdict
 from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput, CannotLook, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import Errand, LightAction
-from ansible_collections.ops.runbook.plugins.plugin_utils.packing import SOURCES
 
 Json = dict[str, t.Any]
+PARTS = (environment, limits, sysctl)
+"""Imported here, in the main process, because a worker would compile them again for every host."""
 _CONTROLLER_ONLY = ("checks", "thresholds", "measurement", "kill_switch", "conclude", "waiting_group")
+# Of a concluded answer: the rest is in its summary, and all of a fleet's results pass through one process.
+_KEPT = ("add_group", "ansible_facts", "changed", "error", "failed", "message", "parent_groups", "seconds", "verdict")
 _OUTCOMES = {
     "already": "healthy",
     "waiting": "untouched",
@@ -36,7 +39,7 @@ class ActionModule(LightAction):
 
     def extra(self, params: Json) -> t.Iterable[str]:
         """The parts of the profile, and undo for what fails halfway."""
-        return tuning_modules(params)
+        return tuning.late(params)
 
     def deadline(self, params: Json) -> int:
         """As long as the restarts of the profile may take."""
@@ -77,7 +80,8 @@ class ActionModule(LightAction):
             "incident": os.environ.get("OPS_RUNBOOK_INCIDENT"),
         }
         record.append(record.folder(), record.run_id(), facts["target"], "job", entry)
-        return {**answer, "ops_runbook": concluded, "msg": answer.get("msg") or answer["message"]}
+        kept = {key: answer[key] for key in _KEPT if key in answer}
+        return {**kept, "ops_runbook": concluded, "msg": answer.get("msg") or answer["message"]}
 
     def _waiting(self, answer: Json, group: str) -> Json:
         """Let a host that differs join a group, with what Ansible's own group_by returns; it waits, unless --check."""
@@ -129,8 +133,8 @@ class _Host:
     def undo(self, steps: list[Json]) -> Json:
         """Replay undo steps."""
         deadline = self._action.deadline(self._params)
-        errand = Errand("change_undo", "undo", tuple(undo_modules()), deadline)
-        options = {"steps": steps, "run_id": self._params["run_id"]}
+        errand = Errand("change_undo", "undo", tuple(undo_plan.modules(steps, False)), deadline)
+        options = {"steps": steps, "leases": [], "lease": "", "run_id": self._params["run_id"]}
         return self._action.call(options, self._task_vars, self._no_log, errand)
 
     def well(self) -> Json | None:
@@ -224,13 +228,3 @@ def _outcome(answer: Json) -> str | None:
     if not answer.get("failed"):
         return _OUTCOMES[answer["verdict"]]
     return {"Refused": "refused", "OpsError": "failed", "CannotLook": "escalated"}.get(kind or "")
-
-
-def undo_modules() -> list[str]:
-    """All of undo, since the kinds of the steps are not known yet."""
-    return [name for name in SOURCES if name.split(".")[0] in ("undo", "undo_steps")]
-
-
-def tuning_modules(params: Json) -> list[str]:
-    """What a profile's parts may import late."""
-    return [*tuning.parts_of(params), *undo_modules(), "holds", "locks", "lease", "managed_file"]

@@ -255,16 +255,16 @@ def sha256_of(path: str) -> str:
     Raises:
         OpsError: It cannot be read.
     """
-    import hashlib
+    from .digest import sha256
 
-    digest = hashlib.sha256()
+    digest = sha256()
     try:
         with open(path, "rb") as stream:
             for chunk in iter(lambda: stream.read(262144), b""):
                 digest.update(chunk)
     except OSError as error:
         raise os_error(error, path) from None
-    return digest.hexdigest()
+    return str(digest.hexdigest())
 
 
 def account_ids(owner: str | None, group: str | None) -> tuple[int | None, int | None]:

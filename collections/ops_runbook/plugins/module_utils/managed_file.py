@@ -6,9 +6,9 @@ What is needed to undo lies root-only below `/var/lib/ops-runbook/undo/<run>/`; 
 
 from __future__ import annotations
 
-import hashlib
 import os
 
+from . import digest
 from .errors import BadInput, OpsError, Refused
 from .files import account_ids, ensure_directory, open_path, os_error, read_file, replace_file, resolved, write_file
 from .host import file_stat
@@ -50,7 +50,7 @@ def snapshot(path: str) -> tuple[dict[str, Any], Content]:
 
 def sha256(data: Content) -> str | None:
     """SHA-256 in hexadecimal; None for no file."""
-    return None if data is None else hashlib.sha256(data).hexdigest()
+    return None if data is None else str(digest.sha256(data).hexdigest())
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:

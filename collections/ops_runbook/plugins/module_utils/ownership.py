@@ -388,6 +388,12 @@ def _shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def _named(path: str) -> dict[str, str]:
+    """A path for its undo: where it is not text, `raw` has its bytes in hexadecimal."""
+    shown = _shown(path)
+    return {"path": path} if shown == path else {"path": shown, "raw": os.fsencode(path).hex()}
+
+
 def _report(survey: Survey, done: list[Found]) -> dict[str, Any]:
     """The answer, from what was found and what of it was (or would be) mended."""
     changes = [
@@ -395,7 +401,7 @@ def _report(survey: Survey, done: list[Found]) -> dict[str, Any]:
         for one in done
         for mismatch in one.mismatches()
     ]
-    entries = [dict(_ids(one.before), path=_shown(one.path), expect=_ids(one.after)) for one in done]
+    entries = [dict(_named(one.path), expect=_ids(one.after), **_ids(one.before)) for one in done]
     first = "; ".join("%(object)s %(before)s -> %(after)s" % change for change in changes[:3])
     more = ", and %d more" % (len(changes) - 3) if len(changes) > 3 else ""
     return {

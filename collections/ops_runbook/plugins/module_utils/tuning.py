@@ -18,33 +18,53 @@ if TYPE_CHECKING:
     Calls = List[Call]
 
 _NOTHING = {"kind": "none", "reason": "nothing was changed"}
-_LIMITS = ("pam", "units")
+_ENVIRONMENT = "environment of "
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """{changed, changes, undo, message, parts, keys, verdict}: the same keys on every path.
 
     Returns:
-        parts: `sysctl`, `limits`, `files` and `environment of UNIT` -> what that module answers. keys: every single
-        value by name -> {before, wanted, after, status, note}. verdict: already, kept or predicted.
+        parts: `sysctl`, `limits`, `files` and `environment of UNIT` -> what that module alone answers.
+        keys: every single value by name -> {before, wanted, after, status, note}. verdict: already, kept or predicted.
     """
+    left: dict[str, dict[str, Any]] = {}
     try:
-        return _run(params, check)
+        return _run(params, check, left)
     except OpsError as error:
-        error.result = dict(_answer({}, "failed"), **dict(error.result, message=str(error)))
+        error.result = dict(_answer(left, "failed"), **({} if left else error.result), message=str(error))
         raise
 
 
-def parts_of(params: dict[str, Any]) -> list[str]:
-    """The module_utils that these options need besides this one."""
-    wanted = [name for name in ("sysctl", "limits", "environment") if params[name]]
-    return [*wanted, *(["managed_file"] if params["files"] else [])]
+def late(params: dict[str, Any]) -> list[str]:
+    """The module_utils that a call imports late, those for taking a part back included."""
+    names, options = (
+        ["holds", "lease" if params["lease"] else "locks", "managed_file", "undo", "undo_steps.file"],
+        _options(params),
+    )
+    if "sysctl" in options:
+        from . import sysctl
+
+        names += ["sysctl", "undo_steps.sysctl", *sysctl.late(options["sysctl"])]
+    if "limits" in options:
+        from . import limits
+
+        names += ["limits", *limits.late(options["limits"])]
+    for name, one in options.items():
+        if name.startswith(_ENVIRONMENT):
+            from . import environment
+
+            names += ["environment", *environment.late(one)]
+    units = params["environment"] or (params["limits"] or {}).get("units")
+    return [*names, *(["undo_steps.definition"] if units else [])]
 
 
-def _run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def _run(params: dict[str, Any], check: bool, left: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """As run; left gets what the parts say that failed, or that could not be put back."""
+    _verify(params)
     _demand_free()
     calls = _calls(params)
-    planned = {name: part(options, True) for name, part, options in calls}
+    planned = {name: _take(name, part, options, True, left) for name, part, options in calls}
     if not any(answer["changed"] for answer in planned.values()):
         return _answer(planned, "already")
     if check:
@@ -53,11 +73,22 @@ def _run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     with _alone(params):
         for name, part, options in calls:
             try:
-                done[name] = part(options, False)
+                done[name] = _take(name, part, options, False, left)
             except OpsError as error:
-                _put_back(done, error, params["run_id"])
+                left.update(_put_back(done, error, params["run_id"]))
                 raise
     return _answer(done, "kept")
+
+
+def _take(
+    name: str, part: Any, options: dict[str, Any], check: bool, left: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    try:
+        return dict(part(options, check))
+    except OpsError as error:
+        if "changes" in error.result:
+            left[name] = error.result
+        raise
 
 
 def _demand_free() -> None:
@@ -84,44 +115,58 @@ def _alone(params: dict[str, Any]) -> AbstractContextManager[None]:
 
 def longest(params: dict[str, Any]) -> float:
     """Seconds that applying takes at most: each restart with its steady window, and as long again to put back."""
-    units = {*params["environment"], *(params["limits"].get("units") or {})} if params["restart"] else ()
+    units = {*params["environment"], *((params["limits"] or {}).get("units") or {})} if params["restart"] else ()
     return 120 + 2 * len(units) * (3 * float(params["restart_timeout"]) + float(params["steady"]) + 60)
 
 
-def _calls(params: dict[str, Any]) -> Calls:
-    """The parts in the order in which they are applied: fs.nr_open before nofile, what restarts last."""
+def _options(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each part is called with, in the order of applying: fs.nr_open before nofile, what restarts last."""
     common = {"name": params["profile"], "state": "present", "lease": "", "run_id": params["run_id"]}
-    lowering = {"allow_lowering": params["allow_lowering"]}
     restart = {key: params[key] for key in ("restart", "restart_timeout", "steady", "budget")}
-    calls: Calls = []
+    keys = [name for name in params["allow_lowering"] if "." in name or "/" in name]
+    parts: dict[str, dict[str, Any]] = {}
     if params["sysctl"]:
+        parts["sysctl"] = dict(common, settings=params["sysctl"], optional=params["optional"], allow_lowering=keys)
+    if params["files"]:
+        parts["files"] = {"files": params["files"], "run_id": params["run_id"]}
+    limits = params["limits"] or {}
+    if limits.get("pam") or limits.get("units"):
+        items = [name for name in params["allow_lowering"] if name not in keys]
+        given = {"pam": limits.get("pam") or [], "units": limits.get("units") or {}, "allow_lowering": items}
+        parts["limits"] = dict(common, **restart, **given)
+    for unit, variables in params["environment"].items():
+        only = {"service": unit, "variables": variables, "secrets": {}, "until": "", "program": ""}
+        parts[_ENVIRONMENT + unit] = dict(common, **restart, **only)
+    return parts
+
+
+def _calls(params: dict[str, Any]) -> Calls:
+    """(name, entry, options) of each part."""
+    return [(name, _entry(name), options) for name, options in _options(params).items()]
+
+
+def _entry(name: str) -> Callable[[dict[str, Any], bool], dict[str, Any]]:
+    """Where a part begins; only those that are needed are imported."""
+    if name == "sysctl":
         from . import sysctl
 
-        calls.append(
-            ("sysctl", sysctl.run, dict(common, **lowering, settings=params["sysctl"], optional=params["optional"]))
-        )
-    if params["files"]:
-        calls.append(("files", _files, {"files": params["files"], "run_id": params["run_id"]}))
-    if params["limits"]:
+        return sysctl.run
+    if name == "limits":
         from . import limits
 
-        _known("limits", params["limits"], _LIMITS)
-        given = {"pam": params["limits"].get("pam") or [], "units": params["limits"].get("units") or {}}
-        calls.append(("limits", limits.run, dict(common, **lowering, **restart, **given)))
-    for unit, variables in params["environment"].items():
-        from . import environment
+        return limits.run
+    if name == "files":
+        return _files
+    from . import environment
 
+    return environment.run
+
+
+def _verify(params: dict[str, Any]) -> None:
+    """The shape of what the parts themselves do not see."""
+    for unit, variables in params["environment"].items():
         if not isinstance(variables, dict):
             raise BadInput("is not a mapping of variables", "environment, %s" % unit, "Write {NAME: value}.")
-        given = {"service": unit, "variables": variables, "secrets": {}, "until": "", "program": ""}
-        calls.append(("environment of %s" % unit, environment.run, dict(common, **restart, **given)))
-    return calls
-
-
-def _known(where: str, given: dict[str, Any], known: tuple[str, ...]) -> None:
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise BadInput("unknown part %s" % ", ".join(unknown), where, "It has %s." % " and ".join(known))
 
 
 def _files(params: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -142,7 +187,7 @@ def _files(params: dict[str, Any], check: bool) -> dict[str, Any]:
             plan.put()
             done.append(plan)
     except OpsError as error:
-        _put_back({"files": _files_answer(done)}, error, params["run_id"])
+        error.result = _put_back({"files": _files_answer(done)}, error, params["run_id"]).get("files", {})
         raise
     return _files_answer(plans)
 
@@ -167,25 +212,24 @@ def _sha(shown: dict[str, Any] | None) -> str | None:
     return str(shown["sha256"])[:12] if shown else None
 
 
-def _put_back(done: dict[str, dict[str, Any]], error: OpsError, run_id: str | None) -> None:
-    """Undo what was applied before error; the error says so, and what could not be put back."""
+def _put_back(done: dict[str, dict[str, Any]], error: OpsError, run_id: str | None) -> dict[str, dict[str, Any]]:
+    """Undo what was applied before error, which says so; returns what could not be put back."""
     steps = _steps(done)
     if not steps:
-        return
+        return {}
     from .undo import replay
 
     try:
         replay(steps, run_id, False)
     except OpsError as problem:
-        left = _answer(done, "failed")
-        error.result = dict(left, **{key: error.result[key] for key in ("keys",) if key in error.result})
         error.hint = "%s What was applied before it could not be put back (%s): runbook undo %s" % (
             error.hint,
             problem,
             run_id,
         )
-        return
+        return done
     error.hint = ("%s Everything that this call had changed was put back." % error.hint).strip()
+    return {}
 
 
 def _steps(parts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -203,10 +247,15 @@ def _answer(parts: dict[str, dict[str, Any]], verdict: str) -> dict[str, Any]:
         "changes": changes,
         "undo": {"kind": "steps", "steps": steps} if steps else _NOTHING,
         "message": _message(keys, verdict),
-        "parts": parts,
+        "parts": {name: _own(answer) for name, answer in parts.items()},
         "keys": keys,
         "verdict": verdict,
     }
+
+
+def _own(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a part says besides what is told for all parts together."""
+    return {key: value for key, value in answer.items() if key not in _TOGETHER}
 
 
 def _keys(parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -214,16 +263,17 @@ def _keys(parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, answer in parts.items():
         if name == "limits":
-            for one in answer["limits"]:
+            for one in answer.get("limits", []):
                 found["%(object)s %(item)s %(type)s" % one] = {key: one[key] for key in _VALUE}
-        elif name.startswith("environment of "):
-            for variable, one in answer["environment"].items():
-                found["%s %s" % (name[15:], variable)] = one
+        elif name.startswith(_ENVIRONMENT):
+            for variable, one in answer.get("environment", {}).items():
+                found["%s %s" % (name[len(_ENVIRONMENT) :], variable)] = one
         else:
-            found.update(answer["keys"])
+            found.update(answer.get("keys", {}))
     return found
 
 
+_TOGETHER = ("changed", "changes", "undo", "message", "keys", "limits", "environment", "verdict", "parts")
 _VALUE = ("before", "wanted", "after", "status", "note")
 
 

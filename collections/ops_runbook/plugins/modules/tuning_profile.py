@@ -36,7 +36,8 @@ options:
     type: dict
     default: {}
   optional:
-    description: Patterns of kernel parameters that not every host has, see O(ops.runbook.sysctl_profile#module:optional).
+    description:
+      - Patterns of kernel parameters that not every host has, see O(ops.runbook.sysctl_profile#module:optional).
     type: list
     elements: str
     default: []
@@ -46,9 +47,36 @@ options:
     elements: str
     default: []
   limits:
-    description: Limits as V(pam) and V(units), see M(ops.runbook.resource_limits).
+    description: Limits of sessions and units, see M(ops.runbook.resource_limits).
     type: dict
-    default: {}
+    suboptions:
+      pam:
+        description: Limits of sessions.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          domain:
+            description: A user, V(@group) or V(*).
+            type: str
+            required: true
+          type:
+            description: Which of the two limits.
+            type: str
+            choices: [soft, hard, both]
+            default: both
+          item:
+            description: Such as V(nofile).
+            type: str
+            required: true
+          value:
+            description: A number, or V(unlimited).
+            type: str
+            required: true
+      units:
+        description: Limits of systemd units by unit, each a mapping of directives such as C(LimitNOFILE) to values.
+        type: dict
+        default: {}
   environment:
     description: Variables by unit, see O(ops.runbook.service_environment#module:variables).
     type: dict
@@ -234,7 +262,7 @@ keys:
   sample:
     net.core.somaxconn: {before: "4096", wanted: "65535", after: "65535", status: applied, note: ""}
 parts:
-  description: What the module of each part answered.
+  description: What the module of each part answered besides, such as RV(ignore:restart_needed).
   returned: always
   type: dict
 verdict:

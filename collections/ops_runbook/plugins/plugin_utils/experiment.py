@@ -9,7 +9,8 @@ import statistics
 import typing as t
 import urllib.error
 import urllib.parse
-import urllib.request
+
+from ansible.module_utils.urls import open_url
 
 from .errors import BadInput, CannotLook
 
@@ -61,7 +62,7 @@ def prometheus(url: str, query: str, timeout: float) -> float:
         raise BadInput("is no http or https URL", f"measurement.url {url}")
     full = f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
     try:
-        with urllib.request.urlopen(full, timeout=timeout) as response:  # noqa: S310 - the scheme was looked at
+        with open_url(full, timeout=timeout) as response:
             result = json.load(response)["data"]
     except urllib.error.HTTPError as error:
         said = " ".join(error.read(300).decode("utf-8", "replace").split())

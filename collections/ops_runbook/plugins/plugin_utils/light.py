@@ -21,12 +21,22 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 
 from ..module_utils import errors
 from . import record
 from .packing import PACKAGE, Call, program
 
 record.run_id()  # when this module is imported, in the main process, so that all workers share it
+
+
+def warm_up() -> None:
+    """Load the usual connection's plugins once here: each worker would read their YAML again, 20 ms for every host."""
+    for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_loader, "sudo")):
+        loader.get(f"ansible.builtin.{name}", class_only=True)
+
+
+warm_up()
 
 
 class Errand(t.NamedTuple):
@@ -118,7 +128,8 @@ class LightAction(ActionBase):
     def validated(self) -> tuple[dict[str, t.Any], set[str], str | None]:
         """The task's arguments after the module's own argument spec: (parameters, values to mask, error or None)."""
         spec = importlib.import_module(f"{PACKAGE}.specs.{self.NAME}")
-        arguments = dict(self._task.args)
+        # Plain before the validator copies it: copies of the strings that Ansible tags cost as much as all else here.
+        arguments = json.loads(json.dumps(self._task.args, default=str))
         if "run_id" in spec.ARGUMENT_SPEC:
             arguments.setdefault("run_id", record.run_id())
         outcome = ArgumentSpecValidator(spec.ARGUMENT_SPEC, **spec.RULES).validate(arguments)
@@ -127,8 +138,7 @@ class LightAction(ActionBase):
             if isinstance(outcome.errors[0], UnsupportedError):
                 msg = f"Unsupported parameters for ({self._task.action}) module: {msg}"
             return {}, set(), str(msg)
-        plain = json.loads(json.dumps(outcome.validated_parameters, default=str))
-        return plain, set(outcome._no_log_values), None
+        return dict(outcome.validated_parameters), set(outcome._no_log_values), None
 
     def call(
         self,
@@ -163,7 +173,7 @@ class LightAction(ActionBase):
         mark = f"--{secrets.token_hex(8)}--"
         text = program(Call(errand.entry, params, self._task.check_mode, errand.extra, errand.deadline), mark)
         python, facts = self._interpreter(task_vars)
-        command = " ".join(filter(None, [self._compute_environment_string().strip(), python, "-I -B -"]))
+        command = " ".join(filter(None, [self._compute_environment_string().strip(), python, "-I -S -B -"]))
         answer = self._low_level_execute_command(command, in_data=text)
         parts = answer["stdout"].split(mark)
         if len(parts) == 3:

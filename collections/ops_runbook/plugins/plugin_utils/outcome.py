@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from . import wording
+from .errors import BadInput
 from .wording import Json
 
 EXIT_CODES = {
@@ -17,7 +18,9 @@ EXIT_CODES = {
     "unreachable": 4,
     "failed": 5,
     "unverified": 6,
+    "reverted": 6,
     "refused": 7,
+    "untouched": 7,
     "escalated": 8,
 }
 GRAVITY = (1, 2, 5, 6, 8, 7, 4, 3, 0)
@@ -118,9 +121,15 @@ def conclude_job(run: str, facts: Json) -> Json:
 
     Args:
         run: The run's id.
-        facts: `target`, `outcome` (done or refused), `message` (what was done, or why not), `changes`, `undo`,
-            `next_step`.
+        facts: `target`, `outcome` (a key of EXIT_CODES), `message` (what was done, or why not), `changes`, `undo`,
+            `next_step`. Kept in the summary where given: `keys` ({key: {before, wanted, after, status, note}}),
+            `seconds` (a number, or phase -> seconds), `measured` (see experiment.judge, or None).
+
+    Raises:
+        BadInput: The outcome is none.
     """
+    if facts["outcome"] not in EXIT_CODES:
+        raise BadInput("is no outcome", f"outcome {facts['outcome']!r}", f"One of {', '.join(EXIT_CODES)}.")
     summary = {**facts, "run": run, "exit_code": EXIT_CODES[facts["outcome"]]}
     said = wording.job_lines(summary)
     return {"outcome": facts["outcome"], "target": facts["target"], "summary": summary, "lines": said}
@@ -213,5 +222,9 @@ def of_problem(host: str, result: Json) -> Json:
 
 
 def _problem(word: str, why: str, step: str) -> Json:
-    code = {"wrong input": 2, "internal error": 1, **EXIT_CODES}[word]
+    code = {"wrong input": 2, "internal error": 1, "unfinished": 1, **EXIT_CODES}[word]
     return {"code": code, "word": word, "why": why, "next_step": step}
+
+
+UNTOUCHED = _problem("untouched", "the run ended before it came to this host", "")
+UNFINISHED = _problem("unfinished", "it was at work when the run was interrupted; what had begun ends by itself", "")

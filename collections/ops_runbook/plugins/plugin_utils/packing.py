@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 import typing as t
 from pathlib import Path
 
@@ -61,21 +61,23 @@ class Source(t.NamedTuple):
     """What it imports from module_utils at top level; imports inside functions are named by the action's `extra`."""
 
 
-def _imports(tree: ast.Module, name: str, is_package: bool) -> t.Iterator[str]:
-    for node in tree.body:
-        if not isinstance(node, ast.ImportFrom):
-            continue
-        base = node.module or ""
-        if node.level:
+# At top level only: what stands in a function or below TYPE_CHECKING is indented. It saves ast 0.1 s of every start.
+_IMPORT = re.compile(r"^from (\S+) import (\([^)]*\)|[^#\n]*)", re.MULTILINE)
+
+
+def _imports(text: str, name: str, is_package: bool) -> t.Iterator[str]:
+    for source, names in _IMPORT.findall(text):
+        base = source.lstrip(".")
+        level = len(source) - len(base)
+        if level:
             anchor = name.split(".") if is_package else name.split(".")[:-1]
-            anchor = anchor[: len(anchor) - node.level + 1]
-            base = ".".join(filter(None, [*anchor, base]))
+            base = ".".join(filter(None, [*anchor[: len(anchor) - level + 1], base]))
         elif base == PACKAGE or base.startswith(PACKAGE + "."):
             base = base[len(PACKAGE) + 1 :]
         else:
             continue
         yield base
-        yield from (f"{base}.{alias.name}".strip(".") for alias in node.names)
+        yield from (f"{base}.{alias.split()[0]}".strip(".") for alias in names.strip("()").split(",") if alias.strip())
 
 
 def scan(root: Path = ROOT) -> dict[str, Source]:
@@ -88,7 +90,7 @@ def scan(root: Path = ROOT) -> dict[str, Source]:
     found = {}
     for name, (path, is_package) in files.items():
         text = path.read_text(encoding="utf-8")
-        wants = tuple(want for want in _imports(ast.parse(text), name, is_package) if want in files)
+        wants = tuple(want for want in _imports(text, name, is_package) if want in files)
         found[name] = Source(is_package, text, f"module_utils/{name.replace('.', '/')}.py", wants)
     found.setdefault("", Source(True, "", "module_utils", ()))
     return found

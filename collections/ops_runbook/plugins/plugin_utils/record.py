@@ -11,6 +11,7 @@ journal at each phase.
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -58,10 +59,13 @@ def folder() -> Path:
     return Path(chosen).expanduser() if chosen else state_folder()
 
 
+_redacted = functools.lru_cache(4096)(redact)  # the same words come again and again
+
+
 def masked(value: t.Any) -> t.Any:
     """The same structure with secrets in its texts replaced."""
     if isinstance(value, str):
-        return redact(value)
+        return _redacted(value)
     if isinstance(value, dict):
         return {str(key): masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -3,24 +3,29 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import typing as t
 
 Json = dict[str, t.Any]
+COMMANDS = "OPS_RUNBOOK_COMMANDS"
+PLANNED = ("predicted", "untouched")
+"""Outcomes whose changes were only seen to be needed."""
+GOOD = ("done", "healthy", "remedied", "recovered")
 
 
 def lines(summary: Json, facts: Json) -> list[str]:
     """The ten lines of a run that looked for a fault; summary and facts as in outcome.conclude."""
-    total = sum(summary["seconds"].values())
     pairs = (
-        (summary["target"], f"{summary['outcome'].upper()} in {total:.1f} s"),
+        (summary["target"], f"{summary['outcome'].upper()} in {spent(summary):.1f} s"),
         ("failing", _failing_line(summary)),
         ("cause", _cause_line(summary, facts)),
         ("remedy", _remedy_line(summary)),
         ("changed", _changed_line(summary, facts["check_mode"])),
         ("proof", _proof_line(summary, facts)),
         ("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in summary["seconds"].items())),
-        ("undo", _undo_line(summary)),
+        ("undo", _undo_line(summary, facts["check_mode"])),
         ("evidence", summary["evidence"] or "none taken"),
         ("next step", summary["next_step"]),
     )
@@ -29,15 +34,22 @@ def lines(summary: Json, facts: Json) -> list[str]:
 
 def job_lines(summary: Json) -> list[str]:
     """The lines of a job that cures nothing; summary as in outcome.conclude_job."""
+    planned, took = summary["outcome"] in PLANNED, spent(summary)
     return _aligned(
         (
-            (summary["target"], summary["outcome"].upper()),
-            ("why" if summary["outcome"] == "refused" else "done", summary["message"]),
-            ("changed", _changed_line(summary, check_mode=False)),
-            ("undo", _undo_line(summary)),
+            (summary["target"], summary["outcome"].upper() + (f" in {took:.1f} s" if took else "")),
+            ("done" if summary["outcome"] in GOOD else "why", summary["message"]),
+            ("changed", _changed_line(summary, planned)),
+            ("undo", _undo_line(summary, planned)),
             ("next step", summary["next_step"] or "none"),
         )
     )
+
+
+def spent(summary: Json) -> float:
+    """Seconds that a target took; 0 where nobody counted them."""
+    seconds = summary.get("seconds") or 0
+    return float(sum(seconds.values()) if isinstance(seconds, dict) else seconds)
 
 
 def _aligned(pairs: t.Iterable[tuple[str, str]]) -> list[str]:
@@ -98,23 +110,46 @@ def _proof_line(summary: Json, facts: Json) -> str:
     return f"{good} of {len(checks)} checks ok, not healthy"
 
 
-def _undo_line(summary: Json) -> str:
+def _undo_line(summary: Json, planned: bool) -> str:
     if not summary["changes"]:
         return "nothing to undo"
-    return "; ".join(dict.fromkeys(undo_text(undo) for undo in summary["undo"])) or "nothing to undo"
+    able, reasons = undo_parts(summary["undo"])
+    if able and planned:
+        return "can be undone" + _except(reasons)
+    return undo_text(shlex.join(commands(summary["run"])["undo"]) if able else "", reasons)
 
 
-def undo_text(undo: Json) -> str:
-    """How a person puts one change back, as a literal command where there is one."""
-    kind = undo.get("kind")
-    if kind == "none":
-        return f"none ({undo['reason']})"
-    if kind == "file" and undo.get("aside"):
-        return shlex.join(["cp", "--preserve=all", str(undo["aside"]), str(undo["path"])])
-    if kind == "file":
-        return shlex.join(["rm", str(undo["path"])])
-    if kind == "unit" and undo.get("mask"):
-        return shlex.join(["systemctl", "mask", str(undo["name"])])
-    if kind == "service_state":
-        return f"none (a start is not undone; {shlex.join(['systemctl', 'stop', str(undo['name'])])} stops it)"
-    return f"{kind}: {len(undo.get('entries') or [])} prior values are in the record of this run"
+def undo_parts(undos: t.Iterable[Json]) -> tuple[bool, list[str]]:
+    """Whether there is anything to put back, and why the rest cannot be, from what changing modules returned."""
+    able, reasons = False, []
+    for undo in undos:
+        if undo.get("kind") == "none":
+            reasons.append(str(undo["reason"]))
+        elif undo.get("kind") == "steps":
+            inner, more = undo_parts(undo["steps"])
+            able, reasons = able or inner, reasons + more
+        else:
+            able = True
+    return able, list(dict.fromkeys(reasons))
+
+
+def undo_text(command: str, reasons: list[str]) -> str:
+    """The literal command that puts a run back (empty: none does), and what it does not put back."""
+    if command:
+        return command + _except(reasons)
+    return f"none ({'; '.join(reasons)})" if reasons else "nothing to undo"
+
+
+def _except(reasons: list[str]) -> str:
+    return f"  # not undone: {'; '.join(reasons)}" if reasons else ""
+
+
+def commands(run: str) -> Json:
+    """What a person types next: `again` (words, without a limit), `limit` (text or None) and `undo` (words).
+
+    The CLI and the callback say it in the environment, because they know how the run was started.
+    """
+    told = os.environ.get(COMMANDS)
+    if told:
+        return t.cast("Json", json.loads(told))
+    return {"again": [], "limit": None, "undo": ["ansible-playbook", "playbooks/undo.yml", "-e", f"undo_run={run}"]}

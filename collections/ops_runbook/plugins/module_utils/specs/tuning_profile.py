@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from .resource_limits import ARGUMENT_SPEC as _LIMITS
+
 _FILE = {
     "path": {"type": "str", "required": True},
     "content": {"type": "str", "required": True},
@@ -20,19 +22,18 @@ _MEASUREMENT = {
     "settle": {"type": "float", "default": 0},
     "timeout": {"type": "float", "default": 30},
 }
-_BUDGET = {"count": {"type": "int", "required": True}, "window": {"type": "float", "required": True}}
 ARGUMENT_SPEC = {
     "profile": {"type": "str", "required": True},
     "sysctl": {"type": "dict", "default": {}},
     "optional": {"type": "list", "elements": "str", "default": []},
     "allow_lowering": {"type": "list", "elements": "str", "default": []},
-    "limits": {"type": "dict", "default": {}},
+    "limits": {"type": "dict", "options": {"pam": _LIMITS["pam"], "units": _LIMITS["units"]}},
     "environment": {"type": "dict", "default": {}},
     "files": {"type": "list", "elements": "dict", "options": _FILE, "default": []},
     "restart": {"type": "bool", "default": False},
     "restart_timeout": {"type": "float", "default": 60},
     "steady": {"type": "float", "default": 0},
-    "budget": {"type": "dict", "options": _BUDGET},
+    "budget": _LIMITS["budget"],
     "checks": {"type": "dict", "default": {}},
     "thresholds": {"type": "dict", "default": {}},
     "measurement": {

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The writes of a profile of kernel parameters, all of them or none.
+
+They happen in this order: what was there before (the state file), the kernel's values, the drop-in, and the state
+without what was only underway. A call that is killed leaves each of them old or new; the next one knows from the state
+what is its own, completes the rest, and its undo goes back to before the killed call. The drop-in comes after the
+kernel's values, because the kernel must not be told at every boot what it did not take.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from .errors import OpsError
+from .managed_file import ensure_folder
+from .sysctl import WithoutIt
+from .sysctl_files import read_live, refused, write_live
+from .sysctl_plan import same
+from .sysctl_state import kept_entries, render_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from .managed_file import FilePlan
+    from .sysctl import Job
+    from .sysctl_plan import Key
+
+SECONDS = 60
+
+
+def carry_out(job: Job) -> None:
+    """Make it so, all of it or nothing.
+
+    Raises:
+        Refused: The lease is not the run's, or a file changed meanwhile.
+        OpsError: The kernel or a filesystem said no; what had been written is put back, else named.
+        WithoutIt: The kernel refused an optional key; everything is put back.
+    """
+    underway, final = (render_state(kept_entries(job.keys, way)) for way in (True, False))
+    with _fence(job.params):
+        ensure_folder("sysctl")
+        try:
+            _put(job, job.state if underway == final else job.plan_file(job.state_file, underway, "0600"))
+            _tell_kernel(job)
+            _put(job, job.dropin)
+            if underway != final:
+                _put(job, job.plan_file(job.state_file, final, "0600"))
+        except Exception as error:
+            from .sysctl_back import put_back
+
+            stuck = put_back(job)
+            if stuck:
+                raise OpsError("%s. Then not all could be put back: %s" % (error, stuck), job.file) from error
+            raise
+
+
+def _fence(params: dict[str, Any]) -> AbstractContextManager[None]:
+    if params["lease"]:
+        from .lease import fence
+
+        return fence(params["lease"], params["run_id"], SECONDS)
+    return nullcontext()
+
+
+def _put(job: Job, plan: FilePlan) -> None:
+    if plan.differs:
+        job.done.append(plan)
+        plan.put()
+
+
+def _tell_kernel(job: Job) -> None:
+    """Write what differs, then read back every key: one may have changed another."""
+    job.done.append(None)
+    again = [key for key in job.keys if key.differs and not key.follows and _tell(key)]
+    for key in again:  # one may limit another, or bring it along
+        error = _tell(key)
+        if error:
+            refused(key, error)
+            raise _stop(job, key) from None
+    for key in job.keys:
+        found = now(key)
+        if key.live is not None and (found is None or not same(found, str(key.target))):
+            key.leave("refused_by_kernel", "the kernel made %s of %s" % (found or "nothing", key.target))
+            raise _stop(job, key)
+
+
+def _tell(key: Key) -> OSError | None:
+    """What the kernel says against it; a 0 may have come with the key's partner."""
+    try:
+        if key.target != "0" or now(key) != "0":
+            write_live(key.name, str(key.target))
+    except OSError as error:
+        return error
+    return None
+
+
+def now(key: Key) -> str | None:
+    """What the kernel shows; None where the key went away with its interface or module."""
+    try:
+        return read_live(key.name)
+    except OSError:
+        return None
+
+
+def _stop(job: Job, key: Key) -> Exception:
+    if key.optional and key.name not in job.refusals:
+        job.refusals[key.name] = key.note
+        return WithoutIt()
+    from .sysctl_back import problem
+
+    return problem(job, [key], OpsError)
