@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a command gives back, what it raises, and how both reach a person or a program."""
-# ruff: noqa: PLC0415 - most calls need neither difflib nor jmespath
+# ruff: noqa: PLC0415 - most calls need neither difflib, jmespath nor shutil
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -79,6 +78,8 @@ class _Stderr:
         if not sys.stderr.isatty():
             self.say(text)
             return
+        import shutil
+
         line = plain(text)[: shutil.get_terminal_size().columns - 1]
         with contextlib.suppress(OSError):
             print(f"\r\x1b[2K{line}", end="\n" if last else "", file=sys.stderr, flush=True)  # noqa: T201

@@ -75,7 +75,7 @@ def launch(job: Job, sinks: Sequence[Callable[[Event], None]]) -> Ended:
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
     heard: list[Future[None]] = []
     stop = Stop(job.timeout)
-    with stop.signals(), _private_folder() as private, ThreadPoolExecutor(1) as listener:
+    with stop.signals(), _private_folder() as private, _closing_at_once(), ThreadPoolExecutor(1) as listener:
 
         def hear(event: Event) -> bool:
             if not heard:  # a thread of its own, because a terminal may be slow; not before runner has forked
@@ -110,6 +110,25 @@ def _private_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _closing_at_once() -> Iterator[None]:
+    """Meanwhile a terminal is closed without the 0.1 s in which its process may end: runner closes it after the end."""
+    from ansible_runner.runner import pexpect
+
+    ordinary = pexpect.spawn
+
+    class Spawn(ordinary):  # type: ignore[misc, valid-type]
+        def close(self, force: bool = True) -> None:
+            self.ptyproc.delayafterclose = 0
+            super().close(force)
+
+    pexpect.spawn = Spawn
+    try:
+        yield
+    finally:
+        pexpect.spawn = ordinary
 
 
 def _arguments(job: Job, private: Path) -> dict[str, Any]:

@@ -158,8 +158,9 @@ class Collector:
         for host in dict.fromkeys([*hosts, *(key[0] for key in self._ended), *self._trouble]):
             mine = [target for key, target in self._ended.items() if key[0] == host]
             later = self._later(host, stopped)
-            if later:
-                mine = [target for target in mine if target.outcome not in _PROVISIONAL] + [later]
+            if later or (self.stats is None and not stopped):  # Ansible itself broke off: what was only seen is no end
+                mine = [target for target in mine if target.outcome not in _PROVISIONAL]
+            mine += [later] if later else []
             found += mine or [self._without_outcome(host, lifecycle, check, stopped)]
         return found
 

@@ -80,7 +80,8 @@ class Crowd:
 
     def __init__(self, show: Callable[[str, bool], None], total: int, pause: float) -> None:
         self._show, self._total, self._pause = show, total, pause
-        self._began, self._shown_at, self._shown = time.monotonic(), 0.0, ""
+        self._began = self._shown_at = time.monotonic()
+        self._shown = ""
         self._play = self._task = ""
         self._ended: set[str] = set()
         self._told: set[str] = set()

@@ -87,12 +87,20 @@ def run_text(document: Document, fleet: list[str] | None = None) -> str:
     """
     targets = document["targets"]
     if fleet:
-        parts = ["\n".join(fleet)]
+        parts = ["\n".join(fleet), *_broke_off(document)]
     else:
         parts = _by_outcome(targets) if document["stopped"] and len(targets) > MANY else _each(targets)
     if document["stopped"]:
         parts.append(_stopped(document))
     return "\n\n".join(parts)
+
+
+def _broke_off(document: Document) -> list[str]:
+    """Why Ansible ended before the run was through, if nobody stopped it."""
+    if document["stopped"] or not (document["fleet"] or {}).get("interrupted"):
+        return []
+    told = [target["message"] for target in document["targets"] if target["outcome"] == "unfinished"]
+    return [f"Ansible broke off: {told[0]}"] if told else []
 
 
 def _each(targets: list[Document]) -> list[str]:

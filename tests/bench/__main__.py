@@ -50,16 +50,16 @@ def _measure(
     say("Warming up, on one host")
     alone = up(1)
     for contestant in everybody:
-        if not contestant.slow:  # its modules are warmed up by the tuned one
+        if contestant.key != "playbook":  # its modules are warmed up by the tuned one
             rounds.compete(contestant, alone, folder / "run", [rounds.FIRST])
     for count in [1, *sizes]:
         hosts = up(count)
         for number in range(runs):
             for contestant in everybody[number % len(everybody) :] + everybody[: number % len(everybody)]:
-                once = contestant.slow and count >= 30
+                once = contestant.slow and count >= rounds.LARGE
                 if (count == 1 and contestant.key != "ours") or (once and number):
                     continue
-                for result in rounds.compete(contestant, hosts, folder / "run", rounds.phases_of(contestant)):
+                for result in rounds.compete(contestant, hosts, folder / "run", rounds.phases_of(contestant, count)):
                     if result["wrong"]:
                         (ARTIFACTS / result["log"]).write_bytes((folder / result["log"]).read_bytes())
                     yield {**result, "round": number}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing, record
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.support import lab
 from tests.support.undo_machine import Machine, differences, program, shell, undo_of, undoing
@@ -28,8 +28,8 @@ TIMER = "ops-runbook-until-logcaster"
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    """A fleet host with a playground of files and a service that may be restarted as often as one likes."""
-    up = lab.run([str(lab.ROOT / "lab" / "lab"), "up", HOST], timeout=600)
+    """A pristine fleet host with a playground of files and a service that may be restarted as often as one likes."""
+    up = lab.run([str(lab.ROOT / "lab" / "lab"), "reset", HOST], timeout=600)
     assert up.code == 0, up.text
     shell(HOST, f"mkdir -p $(dirname {UNLIMITED}); printf '[Unit]\nStartLimitIntervalSec=0\n' > {UNLIMITED}")
     shell(HOST, f"systemctl daemon-reload; systemctl restart {UNIT}; mkdir -p {PLAY}/data; echo a > {PLAY}/a.conf")
@@ -129,7 +129,10 @@ def hurried() -> Iterator[None]:
     packing.SOURCES["undo_steps.service_state"] = source
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+ONCE = (Phase.explicit, Phase.generate)  # to shrink a failure on a host would take minutes
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=ONCE)
 @given(calls=st.lists(CALLS, min_size=1, max_size=6))
 def test_any_sequence_of_changes_is_undone_and_redone_without_a_trace(
     machine: Machine, hurried: None, tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[str, Json]]
@@ -141,14 +144,202 @@ def test_any_sequence_of_changes_is_undone_and_redone_without_a_trace(
     assert broken == []
     records = tmp_path_factory.mktemp("records")
     steps = undo_of(records, HOST, "run1", [(*act, answer) for act, answer in zip(acts, answers, strict=True)])
-    back = [undoing(steps, "undo1"), look, undoing(None, "undo2"), look, undoing(None, "undo3"), look]
-    for number, (said, wanted) in enumerate(zip(machine_run(machine, back), (before, after, before), strict=True), 1):
-        answer, seen = said
-        assert not answer.get("failed"), (number, answer["msg"], acts)
-        assert differences(wanted, seen) == {}, (number, acts)
+    turns = [undoing(steps, "undo1"), look, undoing(steps, "undo2", True), look, undoing(steps, "undo3", True)]
+    undone, restored, redone, again, last = machine.run(turns)
+    for answer in (undone, redone, last):
+        assert not answer.get("failed"), (answer["msg"], acts)
+    assert differences(before, restored) == {}, acts
+    assert differences(after, again) == {}, acts
 
 
-def machine_run(machine: Machine, programs: list[bytes]) -> list[tuple[Json, Json]]:
-    """Programs and looks by turns: each answer with what was seen after it."""
-    said = machine.run(programs)
-    return list(zip(said[::2], said[1::2], strict=True))
+# ---- by playbook
+
+
+def play(records: Path, playbook: Path | str, *arguments: str, host: str = HOST, **env: str) -> lab.Ran:
+    """The plain road, with a record of its own."""
+    return lab.run(
+        [lab.command("ansible-playbook"), "-i", lab.INVENTORY, str(playbook), "--limit", host, *arguments],
+        env={"OPS_RUNBOOK_RECORDS": str(records), "XDG_STATE_HOME": str(records), **env},
+    )
+
+
+def change(records: Path, *calls: tuple[str, Json], host: str = HOST) -> str:
+    """Run modules as a play does; the run's id."""
+    steps = [{"name": "Change", f"ops.runbook.{name}": options} for name, options in calls]
+    body = {"name": "Change", "hosts": host, "gather_facts": False, "become": True, "tasks": steps}
+    (records / "change.yml").write_text(yaml.safe_dump([body]))
+    done = play(records, records / "change.yml", host=host)
+    assert done.code == 0, done.text
+    return last_run(records)
+
+
+def last_run(records: Path) -> str:
+    return str(json.loads((records / record.NAME).read_bytes().splitlines()[-1])["run"])
+
+
+def undo(records: Path, run: str, *arguments: str, **more: t.Any) -> lab.Ran:
+    return play(records, "playbooks/undo.yml", "-e", f"undo_run={run}", *arguments, **more)
+
+
+def entry(records: Path) -> Json:
+    """What the last line of the record says."""
+    return t.cast("Json", json.loads((records / record.NAME).read_bytes().splitlines()[-1])["entry"])
+
+
+def environ() -> list[str]:
+    return shell(HOST, f"tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value {UNIT})/environ").splitlines()
+
+
+PROFILE: tuple[str, Json] = ("sysctl_profile", {"name": "drill", "settings": {"net.core.somaxconn": "8191"}})
+ENVIRONMENT: Json = {"service": UNIT, "variables": {"DRILL": "1"}, "restart": True, "steady": 0.2}
+CONTENT: Json = {"service": "play", "state": "restored", "path": f"{PLAY}/a.conf", "content": "b\n", "mode": "0600"}
+SEVERAL = (PROFILE, ("service_environment", ENVIRONMENT), ("service_baseline", CONTENT))
+
+
+def test_a_run_is_undone_by_the_playbook_and_so_is_the_undo(machine: Machine, tmp_path: Path) -> None:
+    before = machine.snapshot()
+    run = change(tmp_path, *SEVERAL)
+    after = machine.snapshot()
+    assert set(differences(before, after)) > {"/proc/sys/net/core/somaxconn", "environ", f"{PLAY}/a.conf"}
+    predicted = undo(tmp_path, run, "--check")
+    assert predicted.code == 3, predicted.text
+    assert differences(after, machine.snapshot()) == {}
+    done = undo(tmp_path, run)
+    assert done.code == 0, done.text
+    assert differences(before, machine.snapshot()) == {}
+    assert entry(tmp_path)["outcome"] == "done"
+    objects = {change["object"] for change in entry(tmp_path)["changes"]}
+    assert objects > {"sysctl net.core.somaxconn", f"{PLAY}/a.conf", f"definition of {UNIT}", f"service {UNIT}"}
+    by = last_run(tmp_path)
+    again = undo(tmp_path, run)
+    assert (again.code, entry(tmp_path)["outcome"]) == (0, "healthy")
+    assert entry(tmp_path)["message"] == f"run {run} is already put back here, by run {by}"
+    redone = undo(tmp_path, by, ANSIBLE_PIPELINING="0")
+    assert redone.code == 0, redone.text
+    assert differences(after, machine.snapshot()) == {}
+    assert undo(tmp_path, run).code == 0
+    assert differences(before, machine.snapshot()) == {}
+    assert record.verify(tmp_path)[1] is None
+
+
+def test_what_has_changed_since_stops_an_undo_and_names_who_did_it(machine: Machine, tmp_path: Path) -> None:
+    before = machine.snapshot()
+    run = change(tmp_path, PROFILE, ("service_baseline", CONTENT))
+    shell(HOST, f"echo mine >> {PLAY}/a.conf")
+    touched = machine.snapshot()
+    refused = undo(tmp_path, run)
+    assert refused.code == 7, refused.text
+    assert f"{PLAY}/a.conf: somebody changed it since" in entry(tmp_path)["message"]
+    assert entry(tmp_path)["next_step"].startswith("Compare: diff /var/lib/ops-runbook/undo/")
+    assert differences(touched, machine.snapshot()) == {}
+    later = change(tmp_path, ("service_baseline", {**CONTENT, "content": "c\n"}))
+    refused = undo(tmp_path, run)
+    assert refused.code == 7, refused.text
+    assert f"runbook undo {later}" in entry(tmp_path)["next_step"]
+    shell(HOST, f"printf 'b\\n' > {PLAY}/a.conf")
+    assert undo(tmp_path, run).code == 0
+    assert differences(before, machine.snapshot()) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), [((), "names no earlier run"), (("-e", "undo_run=20200101T0-0"), "there is no run")]
+)
+def test_wrong_input_is_one_line_and_touches_nothing(
+    machine: Machine, tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    done = play(tmp_path, "playbooks/undo.yml", *arguments)
+    assert done.code == 2, done.text
+    assert says in done.text
+    assert "Traceback" not in done.text
+
+
+def test_a_damaged_record_is_not_believed(machine: Machine, tmp_path: Path) -> None:
+    run = change(tmp_path, PROFILE)
+    whole = (tmp_path / record.NAME).read_bytes()
+    (tmp_path / record.NAME).write_bytes(whole.replace(b'"8191"', b'"8192"', 1))
+    refused = undo(tmp_path, run)
+    assert refused.code == 7, refused.text
+    assert "the record is damaged: line" in entry(tmp_path)["message"]
+    assert shell(HOST, "sysctl -n net.core.somaxconn") == "8191"
+    (tmp_path / record.NAME).write_bytes(whole)
+    assert undo(tmp_path, run).code == 0
+
+
+# ---- by timer
+
+
+def wait_for(what: str, line: str, wanted: str, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while lab.on(HOST, line).stdout.strip() != wanted:
+        assert time.monotonic() < until, f"{what}: {lab.on(HOST, line).text}"
+        time.sleep(0.3)
+
+
+def test_a_change_for_a_while_puts_itself_back_and_says_so(machine: Machine, tmp_path: Path) -> None:
+    before = machine.snapshot()
+    run = change(tmp_path, ("service_environment", {**ENVIRONMENT, "until": "4"}))
+    assert "DRILL=1" in environ()
+    wait_for("the timer", f"ls /etc/systemd/system | grep -c {TIMER}", "0")
+    assert differences(before, machine.snapshot()) == {}
+    assert "put back: " in shell(HOST, f"journalctl -q -o cat -u {TIMER}.service")
+    result = json.loads(shell(HOST, "cat /var/lib/ops-runbook/until/logcaster/result.json"))
+    assert result["changed"] is True
+    done = undo(tmp_path, run)
+    assert (done.code, entry(tmp_path)["outcome"]) == (0, "healthy")
+    assert f"it ended at {result['at']}: put back: " in entry(tmp_path)["message"]
+
+
+def test_a_timer_that_may_not_put_back_stays_failed_and_goes_with_the_undo(machine: Machine, tmp_path: Path) -> None:
+    before = machine.snapshot()
+    run = change(tmp_path, ("service_environment", {**ENVIRONMENT, "until": "4"}))
+    file = f"/etc/ops-runbook/environment/{UNIT}.env"
+    shell(HOST, f"cp -p {file} {file}.saved; echo 'MINE=1' >> {file}")
+    wait_for("the failure", f"systemctl is-failed {TIMER}.service", "failed")
+    assert "DRILL=1" in environ()
+    assert "somebody changed it since" in shell(HOST, f"journalctl -q -o cat -u {TIMER}.service")
+    assert undo(tmp_path, run).code == 7
+    shell(HOST, f"mv {file}.saved {file}")
+    assert undo(tmp_path, run).code == 0
+    assert differences(before, machine.snapshot()) == {}
+    assert shell(HOST, "systemctl list-units --failed --no-legend | grep -c until || true") == "0"
+
+
+def test_undoing_a_change_takes_its_timer_away_and_redoing_it_brings_it_back(machine: Machine, tmp_path: Path) -> None:
+    before = machine.snapshot()
+    run = change(tmp_path, ("service_environment", {**ENVIRONMENT, "until": "3600"}))
+    waiting = shell(HOST, f"systemctl list-timers --no-legend {TIMER}.timer")
+    assert waiting
+    assert undo(tmp_path, run).code == 0
+    assert differences(before, machine.snapshot()) == {}
+    assert shell(HOST, "ls /var/lib/ops-runbook/until") == ""
+    assert undo(tmp_path, last_run(tmp_path)).code == 0
+    assert "DRILL=1" in environ()
+    assert shell(HOST, f"systemctl is-enabled {TIMER}.timer; systemctl is-active {TIMER}.timer") == "enabled\nactive"
+    shell(HOST, f"systemctl start {TIMER}.service")  # as if its time had come
+    assert differences(before, machine.snapshot()) == {}
+
+
+# ---- what a remedy did
+
+
+def test_undoing_a_cure_needs_approval_brings_the_fault_back_and_is_undone_itself(hosts: Path, tmp_path: Path) -> None:
+    fault = yaml.safe_load((lab.ROOT / "lab/faults/mongodb/config_broken.yml").read_text())
+    lab.tasks("db1", fault["inject"], "inject config_broken")
+    try:
+        cured = play(tmp_path, "playbooks/recover_mongodb.yml", host="db1")
+        assert cured.code == 0, cured.text
+        run = last_run(tmp_path)
+        refused = undo(tmp_path, run, host="db1")
+        assert refused.code == 7, refused.text
+        assert "would bring the fault back (config_broken: " in entry(tmp_path)["message"]
+        assert "run again with --approve undo" in entry(tmp_path)["next_step"]
+        assert lab.on("db1", "systemctl is-active mongod").stdout.strip() == "active"
+        done = undo(tmp_path, run, "-e", "undo_approved=true", host="db1")
+        assert done.code == 0, done.text
+        assert "--no-such-option" in shell("db1", "cat /etc/default/mongod")
+        assert lab.on("db1", "systemctl is-active mongod").stdout.strip() in ("inactive", "failed")
+        redone = undo(tmp_path, last_run(tmp_path), host="db1")
+        assert redone.code == 0, redone.text
+        assert lab.on("db1", "systemctl is-active mongod").stdout.strip() == "active"
+    finally:
+        lab.reset("db1", hosts)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 COLLECTION = "collections/ops_runbook"
+PARALLEL = ["-n", "auto", "--maxprocesses=4", "--dist=loadfile"]
+"""Unit tests share nothing between files; within one they may share a fixture."""
 
 
 class Result(t.NamedTuple):
@@ -98,7 +100,14 @@ def unit(root: Path, artifacts: Path) -> list[Step]:
         pytest_step(
             "unit",
             artifacts,
-            ["tests/unit", *cover, "--cov=src/runbook_cli", "--cov-branch", "--cov-report=term:skip-covered"],
+            [
+                "tests/unit",
+                *PARALLEL,
+                *cover,
+                "--cov=src/runbook_cli",
+                "--cov-branch",
+                "--cov-report=term:skip-covered",
+            ],
             environment=path,
         ),
         Step(
@@ -130,6 +139,11 @@ def docs(_root: Path, artifacts: Path) -> list[Step]:
     return [pytest_step("docs", artifacts, ["tests/docs"])]
 
 
+def bench(_root: Path, artifacts: Path) -> list[Step]:
+    """The benchmark measures what it says, and ours is quicker than the usual playbook on a few hosts."""
+    return [pytest_step("bench", artifacts, ["tests/bench"])]
+
+
 def demo(root: Path, _artifacts: Path) -> list[Step]:
     """The README's first command; it ends the lab, so it comes last."""
     return [Step("make demo", [str(root / "lab/demo.sh")], by_exit_code)]
@@ -140,7 +154,7 @@ def versions(root: Path, artifacts: Path) -> list[Step]:
     second = ".venv-core221/bin/python"
     return [
         Step("second environment", [str(root / "lab/setup.sh"), "--second-python"], by_exit_code, needed=True),
-        pytest_step("unit with ansible-core 2.21", artifacts, ["tests/unit"], python=second),
+        pytest_step("unit with ansible-core 2.21", artifacts, ["tests/unit", *PARALLEL], python=second),
         pytest_step("versions", artifacts, ["tests/versions"]),
     ]
 
@@ -153,6 +167,7 @@ _LANES: dict[str, Callable[[Path, Path], list[Step]]] = {
     "molecule": molecule,
     "docs": docs,
     "versions": versions,
+    "bench": bench,
     "demo": demo,
 }
 

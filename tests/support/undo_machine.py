@@ -55,15 +55,12 @@ for top, _names, files in os.walk("/proc/sys/net"):
                 found[os.path.join(top, name)] = stream.read().split()
         except OSError:
             continue
-def systemctl(*arguments):
-    return subprocess.run(["systemctl", *arguments], capture_output=True, text=True).stdout
-found["enabled"] = systemctl("list-unit-files", "--no-legend", "--no-pager").splitlines()
-shown = systemctl("show", "-p", "ActiveState,LoadState,UnitFileState,NeedDaemonReload,LimitNOFILE,DropInPaths", unit)
-found["unit"] = sorted(shown.splitlines())
-found["timers"] = sorted(line.split()[-2] for line in systemctl("list-timers", "--all", "--no-legend").splitlines())
-pid = systemctl("show", "-p", "MainPID", "--value", unit).strip()
+asked = "ActiveState,LoadState,UnitFileState,NeedDaemonReload,LimitNOFILE,DropInPaths,MainPID"
+shown = subprocess.run(["systemctl", "show", "-p", asked, unit], capture_output=True, text=True).stdout.splitlines()
+found["unit"] = sorted(line for line in shown if not line.startswith("MainPID"))
+pid = next(line.partition("=")[2] for line in shown if line.startswith("MainPID"))
 own = ("INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "NOTIFY_SOCKET", "MEMORY_PRESSURE", "WATCHDOG")
-if pid not in ("", "0"):
+if pid != "0":
     environ = open("/proc/%%s/environ" %% pid, "rb").read().decode().split("\\0")
     found["environ"] = sorted(item for item in environ if item and not item.startswith(own))
     found["limits"] = open("/proc/%%s/limits" %% pid).read().splitlines()
@@ -98,7 +95,7 @@ class Machine(t.NamedTuple):
         return self.run([program(name, options, check) for name, options in calls])
 
     def looking(self) -> bytes:
-        """A program: files with content, mode and owner, net sysctls, unit files, the unit, its process."""
+        """A program: files and links (so what is enabled, too), net sysctls, the unit, its process."""
         told = {"folders": self.folders, "skip": self.skip, "unit": self.unit, "mark": MARK}
         return (_SNAPSHOT % told).encode()
 
@@ -118,10 +115,10 @@ def program(name: str, options: Json, check: bool = False) -> bytes:
     return packing.program(call, MARK)
 
 
-def undoing(steps: list[Json] | None, run_id: str) -> bytes:
-    """A program that takes these steps, or (None) those with which the last answer of its batch is undone."""
-    params = {"steps": [BACK] if steps is None else steps, "run_id": run_id}
-    extra = tuple(name for name in packing.SOURCES if name.startswith("undo_steps."))
+def undoing(steps: list[Json], run_id: str, last: bool = False) -> bytes:
+    """A program that takes these steps, or (last) those that undo the last answer of its batch, of the same kinds."""
+    extra = tuple(undo_plan.modules(steps, leases=False))
+    params = {"steps": [BACK] if last else steps, "run_id": run_id}
     return packing.program(packing.Call("undo", params, False, extra), MARK)
 
 

@@ -85,7 +85,8 @@ def test_the_answer_counts_values_by_status(top: Path) -> None:
 def test_a_refusal_of_a_later_part_is_heard_before_anything_is_written(top: Path) -> None:
     (top / "link.conf").symlink_to("a.conf")
     failed(Refused, files=[file(top / "a.conf"), file(top / "link.conf")])
-    failed(BadInput, files=[file(top / "a.conf")], limits={"pam": [{"domain": "x", "type": "both", "item": "beer", "value": "1"}]})
+    beer = {"domain": "x", "type": "both", "item": "beer", "value": "1"}
+    failed(BadInput, files=[file(top / "a.conf")], limits={"pam": [beer]})
     assert not (top / "a.conf").exists()
     assert not (top / "state").exists()
 

@@ -23,6 +23,7 @@ from ansible_collections.ops.runbook.plugins.module_utils.undo_steps import sysc
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing, undo_plan
 from test_files import NOBODY, Killer, in_child, root_only
 from test_ownership import oldest
+from test_service_roads import ordinary_road, returned
 
 KEYS = {"changed", "changes", "undo", "message", "steps"}
 NOTHING = {"kind": "none", "reason": "nothing was changed"}
@@ -250,9 +251,18 @@ def test_a_file_that_cannot_be_written_is_told_with_what_was_done(top: Path, mon
     with pytest.raises(OpsError, match="read-only") as caught:
         undo.run({"steps": steps, "run_id": "undo1"}, False)
     assert [step["done"] for step in caught.value.result["steps"]] == [True, False]
-    monkeypatch.setattr(file_kind, "look", lambda *args: no("x"))
-    with pytest.raises(OpsError, match="read-only"):
+    real_look, looks = file_kind.look, []
+
+    def look(*args: Any) -> Any:
+        looks.append(args)
+        return no("x") if len(looks) > 3 else real_look(*args)  # planned both, then before the write; then no more
+
+    write(one, "new")
+    monkeypatch.setattr(file_kind, "look", look)
+    monkeypatch.setattr(file_kind, "remove_file", no)
+    with pytest.raises(OpsError, match="read-only") as caught:
         undo.run({"steps": steps, "run_id": "undo1"}, False)
+    assert [step["done"] for step in caught.value.result["steps"]] == [True, False]  # nobody can tell
 
 
 # ---- owners and modes
@@ -383,6 +393,16 @@ def test_an_unprivileged_user_cannot_put_back(top: Path) -> None:
     assert in_child(work, NOBODY) == 0
 
 
+@root_only
+def test_accounts_without_a_name_are_told_by_number(top: Path) -> None:
+    path = top / "etc" / "a"
+    path.write_text("x")
+    os.chown(path, 54321, 54322)
+    steps = own(path, owner="root", group="root")
+    changes = replay(steps)["changes"]
+    assert [change["after"] for change in changes] == ["54321", "54322"]
+
+
 # ---- kernel parameters
 
 
@@ -442,6 +462,16 @@ def test_what_resets_others_is_written_first_and_the_zero_of_a_pair_last(top: Pa
     )
     order = [sysctl_kind.thing(step) for step in sysctl_kind.split(steps[0])]
     assert order == ["sysctl net.ipv4.ip_forward", "sysctl net.x", "sysctl vm.ratio", "sysctl vm.dirty_bytes"]
+
+
+def test_two_changes_of_a_parameter_stay_two_steps(top: Path) -> None:
+    kernel(top, net__a="3")
+    steps = [*values(net__a=("2", "3")), *values(net__a=("1", "2"))]
+    result = replay(steps)
+    assert (top / "sys/net/a").read_text() == "1\n"
+    assert len(result["undo"]["steps"]) == 2
+    replay(result["undo"]["steps"])
+    assert (top / "sys/net/a").read_text() == "3\n"
 
 
 def test_a_value_that_came_with_another_is_not_written(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -673,6 +703,20 @@ def _restore(top: Path, saved: Path) -> None:
         shutil.rmtree(top / name)
         shutil.copytree(saved / name, top / name)
         shutil.copystat(saved / name, top / name)
+
+
+def test_both_roads_agree_and_keep_the_promise_of_the_documentation(
+    top: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = write(top / "etc" / "a.conf", "new") + values(net__a=("1", "2"))
+    kernel(top, net__a="2")
+    expected = replay(steps, "undo1", check=True)
+    answer = ordinary_road("change_undo", {"steps": steps, "run_id": "undo1"}, capsys)
+    assert {key: answer[key] for key in KEYS} == expected
+    assert KEYS - {"changed"} == returned("change_undo")
+    error = ordinary_road("change_undo", {"steps": [{"kind": "x"}], "run_id": "undo1"}, capsys)
+    assert error["error"]["kind"] == "BadInput"
+    assert set(error) > KEYS
 
 
 @pytest.mark.parametrize("python", [oldest(), sys.executable])

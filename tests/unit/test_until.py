@@ -12,10 +12,11 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.ops.runbook.plugins.module_utils import holds, managed_file, undo, until, until_timer
+from ansible_collections.ops.runbook.plugins.module_utils import files, holds, managed_file, undo, until, until_timer
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.managed_file import FilePlan
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing, until_program
+from test_files import Killer, in_child
 from test_ownership import oldest
 
 UNIT = "logcaster.service"
@@ -383,6 +384,34 @@ def test_unit_files_are_quoted(top: pathlib.Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(managed_file, "STATE", str(top / 'st%a"te'))
     armed(top, "new")
     assert 'st%%a\\"te/until/logcaster/undo.py"' in (top / "units" / SERVICE).read_text()
+
+
+def killed_change(top: pathlib.Path, when: int) -> int:
+    def work() -> None:
+        killer = Killer(when, bool(when % 2))
+        for module in (files, managed_file, until_timer):
+            module.os = killer  # type: ignore[assignment]
+        armed(top, "new")
+
+    return in_child(work)
+
+
+def test_sigkill_at_any_call_never_leaves_a_change_without_its_timer(top: pathlib.Path) -> None:
+    (top / "etc" / "a.env").write_text("old")
+    codes, seen = set(), set()
+    for when in range(1, 2000, 9):
+        codes.add(killed_change(top, when))
+        seen.add(value(top))
+        assert value(top) in ("old", "new")
+        if value(top) == "new":
+            assert (top / "active").exists()
+            assert until.present("logcaster") is not None
+        assert until.fire(str(folder(top))) == 0
+        assert value(top) == "old"
+        assert list((top / "units").glob("*.timer")) == []
+        if 0 in codes:
+            break
+    assert (codes, seen) == ({-9, 0}, {"old", "new"})
 
 
 def test_acts_with_timers_come_one_after_the_other(top: pathlib.Path) -> None:

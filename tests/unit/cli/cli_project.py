@@ -156,6 +156,20 @@ pipelining = true
           commands: "{{ lookup('env', 'OPS_RUNBOOK_COMMANDS') }}"
           batches: "{{ batches | default('') }}"
 """,
+    "playbooks/breaks.yml": """\
+# Title: Ansible itself breaks off
+- name: Look
+  hosts: few
+  gather_facts: false
+  tasks:
+    - name: See
+      ops.runbook.outcome: {outcome: untouched, target: "{{ inventory_hostname }}"}
+- name: Tune
+  hosts: few
+  serial: "{{ nobody_said }}"
+  gather_facts: false
+  tasks: []
+""",
     "playbooks/lost.yml": "- hosts: things\n  gather_facts: false\n  roles: [ops.runbook.nowhere]\n",
     "playbooks/bad.yml": "- hosts: [things\n",
     "inventories/few.yml": """\

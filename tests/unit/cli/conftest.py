@@ -6,8 +6,19 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import coverage
 import pytest
 from cli_project import COLLECTION, FILES, Cli
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured() -> None:
+    """Where coverage is measured, a fork in another folder has to find the sources and leave its data here."""
+    current = coverage.Coverage.current()
+    if current:
+        config = current.config
+        config.data_file = str(Path(config.data_file).absolute())
+        config.source_dirs = [str(Path(name).absolute()) for name in config.source_dirs or []]
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from runbook_cli.mask import masked_extra
 from runbook_cli.outcome import Collector
 from runbook_cli.progress import CROWD, Crowd
 from runbook_cli.request import Options, Undo, retype
+from runbook_cli.view import run_text
 
 FEW = ("run", "fleet", "-i", "inventories/few.yml")
 CALLBACK = '''\
@@ -83,6 +84,15 @@ def test_a_summary_that_is_not_whole_is_none(cli: Cli, summary: Path, monkeypatc
     assert (done.code, done.out.splitlines()[0]) == (7, "f0 DONE")
 
 
+def test_a_run_that_ansible_broke_off_is_a_bug_and_says_why(cli: Cli) -> None:
+    done = cli.run("run", "breaks", "-i", "inventories/few.yml", "--limit", "f0,f1", "--format", "json")
+    assert (done.code, [target["outcome"] for target in done.data["targets"]]) == (1, ["unfinished", "unfinished"])
+    assert "nobody_said" in done.data["targets"][0]["message"]
+    text = run_text({**done.data, "fleet": {"interrupted": True}}, ["one", "two"])
+    assert text == f"one\ntwo\n\nAnsible broke off: {done.data['targets'][0]['message']}"
+    assert run_text({**done.data, "fleet": {"interrupted": False}}, ["one"]) == "one"
+
+
 def test_without_a_summary_the_events_tell(cli: Cli) -> None:
     done = cli.run(*FEW, "--format", "json")
     assert (done.code, done.data["fleet"]) == (7, None)
@@ -104,6 +114,16 @@ def test_a_fleet_that_is_interrupted_is_told_by_outcome(cli: Cli, project: Path,
     assert rows["unfinished"] == ["1", "f0"]
     assert rows["untouched"][:3] == ["19", "f1,", "f2,"]
     assert "was stopped after" in out
+
+
+def test_verbose_shows_what_ansible_says_and_nothing_is_left_patched(cli: Cli) -> None:
+    import pexpect
+
+    spawn = pexpect.spawn
+    done = cli.run(*FEW, "--limit", "f0", "--verbose")
+    assert "TASK [Apply]" in done.err
+    assert "ok: [f0]" in done.err
+    assert pexpect.spawn is spawn
 
 
 def test_plays_without_hosts_and_lists_of_hosts(cli: Cli) -> None:

@@ -29,7 +29,11 @@ def refused(cli: Cli, code: int, *arguments: str) -> str:
     ("arguments", "code", "told"),
     [
         (("show", "recover_thin"), 2, "no playbook is called 'recover_thin'. Did you mean recover_thing?"),
-        (("run", "zzz", *ALL), 2, "Known: bad, both, fleet, job, lost, recover_thing, undo. See 'runbook list'."),
+        (
+            ("run", "zzz", *ALL),
+            2,
+            "Known: bad, both, breaks, fleet, job, lost, recover_thing, undo. See 'runbook list'.",
+        ),
         (("diagnose", "../ansible.cfg", *ALL), 2, "no playbook is called"),
         (("show", "bad"), 1, "playbooks/bad.yml: cannot be read: "),
         (

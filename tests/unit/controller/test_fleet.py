@@ -86,6 +86,14 @@ def test_reasons_that_differ_only_in_numbers_are_one_and_others_are_not() -> Non
     assert [len(reason["hosts"]) for reason in document["reasons"]] == [5, 1]
 
 
+def test_a_reason_does_not_repeat_the_next_step() -> None:
+    lines, _document = summed({"a": host("a", "refused", message="it is held. Look at it.", next_step="Look at it.")})
+    assert lines["refused"] == "1 host: a; it is held"
+    assert lines["next step"] == "Look at it. ; runbook run tune_fleet -i lab"
+    lines, _document = summed({"a": host("a", "refused", message="ask", next_step="ask")})
+    assert lines["refused"] == "1 host: a; ask"
+
+
 def test_many_reasons_do_not_become_many_lines() -> None:
     words = ("alpha", "beta", "gamma", "delta", "epsilon")
     lines, _document = summed({word: host(word, "failed", message=f"broke in {word * 2}") for word in words})

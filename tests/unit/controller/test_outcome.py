@@ -244,19 +244,17 @@ def test_a_run_without_an_outcome(result: dict, code: int, step: str) -> None:
 FILE = {"kind": "file", "path": "/etc/a b", "aside": "/var/lib/x"}
 GONE = {"kind": "none", "reason": "the process is gone"}
 PLAIN = "ansible-playbook playbooks/undo.yml -e undo_run=R"
+BACK = "it brings the fault back, and wants approval"
 
 
 @pytest.mark.parametrize(
     ("undo", "says"),
     [
-        ([FILE], PLAIN),
-        (
-            [FILE, {"kind": "unit", "mask": True, "name": "mongod.service"}, {"kind": "service_state", "name": "m"}],
-            PLAIN,
-        ),
+        ([FILE], f"{PLAIN}  # {BACK}"),
+        ([FILE, {"kind": "unit", "name": "m", "mask": True}, {"kind": "service_state"}], f"{PLAIN}  # {BACK}"),
         ([GONE], "none (the process is gone)"),
-        ([GONE, FILE, GONE], f"{PLAIN}  # not undone: the process is gone"),
-        ([{"kind": "steps", "steps": [FILE, {**GONE, "reason": "r"}]}], f"{PLAIN}  # not undone: r"),
+        ([GONE, FILE, GONE], f"{PLAIN}  # not undone: the process is gone; {BACK}"),
+        ([{"kind": "steps", "steps": [FILE, {**GONE, "reason": "r"}]}], f"{PLAIN}  # not undone: r; {BACK}"),
         ([], "nothing to undo"),
     ],
 )
@@ -265,6 +263,8 @@ def test_how_a_run_is_put_back(undo: list[dict], says: str, monkeypatch: pytest.
     changed = {"changes": [{"object": "o", "before": 1, "after": 2}], "undo": undo}
     assert line(outcome.conclude(facts(**changed, history=[CURED], final=document("ok"))), "undo") == says
     assert line(outcome.conclude(facts()), "undo") == "nothing to undo"
+    failed = [{**CURED, "stable": False, "failed": "x"}]
+    assert BACK not in line(outcome.conclude(facts(**changed, history=failed)), "undo")
 
 
 def test_what_a_prediction_would_change_can_be_undone_or_not() -> None:

@@ -68,7 +68,7 @@ class ActionModule(LightAction):
             "message": answer.get("message") or answer.get("msg", ""),
             "changes": answer.get("changes", []) if name in ("done", "predicted", "untouched") else [],
             "undo": [answer["undo"]] if name == "done" else [],
-            "next_step": (answer.get("error") or {}).get("hint", ""),
+            "next_step": _next_step(answer),
             "keys": answer.get("keys", {}),
             "measured": answer.get("measured"),
             "seconds": {"act": answer.get("seconds", 0.0)},
@@ -218,6 +218,16 @@ def _validate(params: Json) -> None:
     for name, least in (("tolerance", 0.0), ("samples", 1), ("settle", 0.0), ("timeout", 0.1)):
         if not least <= measurement[name] <= 3600:
             raise BadInput(f"{measurement[name]:g} is not from {least:g} to 3600", f"measurement.{name}")
+
+
+def _next_step(answer: Json) -> str:
+    """What a person does next: what an error advises, or the restarts that were not allowed."""
+    if answer.get("failed"):
+        return str((answer.get("error") or {}).get("hint", ""))
+    parts = (answer.get("parts") or {}).values()
+    units = sorted({unit for part in parts for unit in part.get("restart_needed") or []})
+    said = f"it takes a restart to reach {', '.join(units)}: run again with -e tuning_restart=true"
+    return said if units and answer["verdict"] in ("already", "kept") else ""
 
 
 def _outcome(answer: Json) -> str | None:

@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional, Tuple
 
+    from .limits_kernel import Limits
+
     Line = Tuple[str, str, str, str, str]  # domain, type, item, value, where (file:line); a type of - is both
     Files = Dict[str, List[Line]]
     Found = Tuple[Optional[int], str]  # what is in effect, and which line says so; None: that cannot be told
@@ -84,13 +86,15 @@ class Subject:
     def __init__(self, domain: str) -> None:
         self.domain, self.debian = domain, os.path.exists(DEBIAN)
         self.uid: int | None = None
-        self._gids: list[int] = []
+        self._gid = 0
+        self._gids: list[int] | None = None
+        self._limits: Limits | None = None
         if domain[0] not in "@%*" and ":" not in domain:
             import pwd
 
             try:
                 account = pwd.getpwnam(domain)
-                self.uid, self._gids = account.pw_uid, os.getgrouplist(domain, account.pw_gid)
+                self.uid, self._gid = account.pw_uid, account.pw_gid
             except KeyError:  # it may be made later
                 pass
 
@@ -110,14 +114,32 @@ class Subject:
         return 0 if ":" in domain and _within(domain, [self.uid]) else _NOT_AT_ALL
 
     def _in_group(self, name: str) -> bool:
+        if self._gids is None:
+            self._gids = os.getgrouplist(self.domain, self._gid)
         if ":" in name:  # one gid is looked for among all groups, a range only holds the first
-            return _within(name, self._gids if name[0] == ":" else self._gids[:1])
+            return _within(name, self._gids if name[0] == ":" else [self._gid])
         import grp
 
         try:
             return grp.getgrnam(name).gr_gid in self._gids
         except KeyError:
             return False
+
+    def inherits(self, item: str, kind: str) -> int | None:
+        """What its sessions have that no line concerns; None where that cannot be told."""
+        if item not in ITEMS:
+            return INFINITY if item in SPECIAL[:2] else 0
+        if self._limits is None:
+            try:
+                self._limits = limits_of(1 if self.debian else _ancestor())
+            except OSError:
+                self._limits = {}
+        if item not in self._limits:
+            return None
+        value = self._limits[item][0 if kind == "soft" else 1]
+        if self.debian and (item, kind) == ("nofile", "soft"):
+            value = min(value, _FD_SETSIZE)
+        return 20 - value if item == "nice" else value if value == INFINITY else value // ITEMS[item][2]
 
 
 def _within(text: str, ids: list[int]) -> bool:
@@ -146,7 +168,7 @@ def in_effect(files: Files, subject: Subject, item: str, kind: str) -> Found:
 
 def _last(files: Files, subject: Subject, item: str, kind: str) -> Found:
     best = _NOT_AT_ALL
-    found: Found = (_inherited(item, kind == "soft", subject.debian), INHERITED)
+    found: Found | None = None
     for line in (line for lines in files.values() for line in lines if line[2] in (item, "")):
         strength = subject.strength(line[0])
         if not line[2] and strength < 2:
@@ -154,7 +176,7 @@ def _last(files: Files, subject: Subject, item: str, kind: str) -> Found:
         value = _value(line) if line[2] and (kind in ("both", line[1]) or line[1] == "-") else None
         if strength < _NOT_AT_ALL and value is not None and (strength <= best or item in ("priority", "nonewprivs")):
             best, found = strength, (value, line[4])
-    return found
+    return found or (subject.inherits(item, kind), INHERITED)
 
 
 def _value(line: Line) -> int | None:
@@ -162,20 +184,6 @@ def _value(line: Line) -> int | None:
         return INFINITY if line[3] in UNLIMITED and line[2] not in BOUNDS else int(line[3])
     except ValueError:
         return None
-
-
-def _inherited(item: str, soft: bool, debian: bool) -> int | None:
-    """What a session has that no line concerns; None where that cannot be told."""
-    if item not in ITEMS:
-        return INFINITY if item in SPECIAL[:2] else 0
-    try:
-        limits = limits_of(1 if debian else _ancestor())[item]
-    except (OSError, KeyError):
-        return None
-    value = limits[0] if soft else limits[1]
-    if debian and soft and item == "nofile":
-        value = min(value, _FD_SETSIZE)
-    return 20 - value if item == "nice" else value if value == INFINITY else value // ITEMS[item][2]
 
 
 def _ancestor() -> int:

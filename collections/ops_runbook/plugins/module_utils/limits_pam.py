@@ -228,7 +228,7 @@ def _value(item: str, raw: Any, where: str) -> int:
 
 def services_of(entries: list[dict[str, Any]], named: dict[str, Any]) -> list[str]:
     """Running services of the users in the option pam, other than those named: limits.conf does not reach them."""
-    users = {subject.uid for subject in (Subject(str(entry["domain"])) for entry in entries)} - {None}
+    users = {Subject(domain).uid for domain in {str(entry["domain"]) for entry in entries}} - {None}
     known = {name if name.endswith(".service") else name + ".service" for name in named}
     for root in CGROUPS:
         try:

@@ -245,12 +245,18 @@ def _answer(parts: dict[str, dict[str, Any]], verdict: str) -> dict[str, Any]:
     return {
         "changed": bool(changes),
         "changes": changes,
-        "undo": {"kind": "steps", "steps": steps} if steps else _NOTHING,
+        "undo": {"kind": "steps", "steps": steps} if steps else _no_undo(parts),
         "message": _message(keys, verdict),
         "parts": {name: _own(answer) for name, answer in parts.items()},
         "keys": keys,
         "verdict": verdict,
     }
+
+
+def _no_undo(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Why there is nothing to take back, as the first part that changed something says."""
+    said = [answer["undo"] for answer in parts.values() if answer.get("changes")]
+    return dict(said[0]) if said else _NOTHING
 
 
 def _own(answer: dict[str, Any]) -> dict[str, Any]:

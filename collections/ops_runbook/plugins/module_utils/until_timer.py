@@ -32,6 +32,8 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _SERVICE = """\
 [Unit]
 Description=Put back what run %(run)s changed of %(unit)s until %(calendar)s
+# Where a boot was late for it, the service is up first, or it would go on with what it had read.
+After=%(after)s
 
 [Service]
 Type=oneshot
@@ -60,6 +62,7 @@ def arm(host: Host, name: str, content: bytes, program: bytes) -> None:
     """
     wanted, folder = parse_plan(content), managed_file.ensure_folder("until", name)
     text = {key: _escaped(str(wanted[key])) for key in ("run", "unit")}
+    text["after"] = wanted["unit"]
     text["calendar"] = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(wanted["when"]))
     text["python"] = _escaped(sys.executable or "/usr/bin/python3")
     text["program"] = _escaped(os.path.join(folder, "undo.py"))

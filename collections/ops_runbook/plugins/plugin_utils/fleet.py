@@ -109,10 +109,11 @@ def _reasons(hosts: Hosts) -> list[Json]:
 
 
 def _why(said: Json) -> str:
-    """The reason in one line: of a job, of a run that looked for a fault, of a problem."""
+    """The reason in one line, without the next step: of a job, of a run that looked for a fault, of a problem."""
     refusals = [refusal["reason"] for refusal in said.get("refusals") or []]
     told = said.get("message") or "; ".join(refusals) or said.get("error") or said.get("why") or "no reason was given"
-    return " ".join(str(told).split())
+    text, step = (" ".join(str(one or "").split()) for one in (told, said.get("next_step")))
+    return text.removesuffix(step).rstrip(" .") if step and text != step else text
 
 
 def _without_name(text: str, host: str) -> str:

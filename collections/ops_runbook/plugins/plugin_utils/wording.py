@@ -115,8 +115,9 @@ def _undo_line(summary: Json, planned: bool) -> str:
         return "nothing to undo"
     able, reasons = undo_parts(summary["undo"])
     if able and planned:
-        return "can be undone" + _except(reasons)
-    return undo_text(shlex.join(commands(summary["run"])["undo"]) if able else "", reasons)
+        return undo_text("can be undone", reasons)
+    cured = able and summary["outcome"] == "remedied"
+    return undo_text(shlex.join(commands(summary["run"])["undo"]) if able else "", reasons, cured)
 
 
 def undo_parts(undos: t.Iterable[Json]) -> tuple[bool, list[str]]:
@@ -133,15 +134,13 @@ def undo_parts(undos: t.Iterable[Json]) -> tuple[bool, list[str]]:
     return able, list(dict.fromkeys(reasons))
 
 
-def undo_text(command: str, reasons: list[str]) -> str:
-    """The literal command that puts a run back (empty: none does), and what it does not put back."""
-    if command:
-        return command + _except(reasons)
-    return f"none ({'; '.join(reasons)})" if reasons else "nothing to undo"
-
-
-def _except(reasons: list[str]) -> str:
-    return f"  # not undone: {'; '.join(reasons)}" if reasons else ""
+def undo_text(command: str, reasons: list[str], cured: bool = False) -> str:
+    """The literal command that puts a run back (empty: none does), what it does not put back, and what comes back."""
+    if not command:
+        return f"none ({'; '.join(reasons)})" if reasons else "nothing to undo"
+    notes = ["not undone: " + "; ".join(reasons)] if reasons else []
+    notes += ["it brings the fault back, and wants approval"] if cured else []
+    return command + ("  # " + "; ".join(notes) if notes else "")
 
 
 def commands(run: str) -> Json:

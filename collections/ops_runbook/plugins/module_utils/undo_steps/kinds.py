@@ -16,20 +16,32 @@ KINDS = ("definition", "file", "ownership", "service_state", "sysctl", "timer", 
 def kind_of(name: str) -> Any:
     """The module of a kind."""
     if name == "definition":
-        from . import definition as kind
-    elif name == "file":
-        from . import file as kind  # type: ignore[no-redef]
-    elif name == "ownership":
-        from . import ownership as kind  # type: ignore[no-redef]
-    elif name == "service_state":
-        from . import service_state as kind  # type: ignore[no-redef]
-    elif name == "sysctl":
-        from . import sysctl as kind  # type: ignore[no-redef]
-    elif name == "timer":
-        from . import timer as kind  # type: ignore[no-redef]
-    else:
-        from . import unit as kind  # type: ignore[no-redef]
-    return kind
+        from . import definition
+
+        return definition
+    if name == "file":
+        from . import file
+
+        return file
+    if name == "ownership":
+        from . import ownership
+
+        return ownership
+    if name == "service_state":
+        from . import service_state
+
+        return service_state
+    if name == "sysctl":
+        from . import sysctl
+
+        return sysctl
+    if name == "timer":
+        from . import timer
+
+        return timer
+    from . import unit
+
+    return unit
 
 
 def flattened(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
