@@ -231,9 +231,15 @@ def test_the_readme_has_commands_and_the_two_of_them() -> None:
     assert readme_commands()
 
 
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One record for all of them: the last undoes what one before it did."""
+    return tmp_path_factory.mktemp("records")
+
+
 @pytest.mark.parametrize("line", readme_commands())
-def test_the_commands_of_the_readme_work(line: str, tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_work(line: str, records: Path) -> None:
     done = lab.run(
-        ["bash", "-c", line], timeout=300, env={"OPS_RUNBOOK_RECORDS": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+        ["bash", "-c", line], timeout=300, env={"OPS_RUNBOOK_RECORDS": str(records), "XDG_STATE_HOME": str(records)}
     )
     assert done.code == 0, f"{line}\n{done.text[-3000:]}"

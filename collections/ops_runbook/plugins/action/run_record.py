@@ -10,6 +10,7 @@ from datetime import datetime
 from ansible_collections.ops.runbook.plugins.plugin_utils import outcome, record
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
+_FAILURES = ("failed", "unverified", "reverted", "refused", "untouched", "escalated")
 _PHASES = {
     "looked": "detect",
     "leased": "decide",
@@ -54,7 +55,7 @@ class ActionModule(LightAction):
                 "ops_runbook": concluded,
                 "message": concluded["lines"][0],
                 "msg": "\n".join(concluded["lines"]),
-                "failed": concluded["outcome"] in ("failed", "unverified", "refused", "escalated"),
+                "failed": concluded["outcome"] in _FAILURES,
             }
         answer["head"] = record.append(where, run, host, params["phase"], entry)
         if params["journal"] and not self._task.check_mode:
