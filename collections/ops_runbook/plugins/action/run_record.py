@@ -10,7 +10,7 @@ from datetime import datetime
 from ansible_collections.ops.runbook.plugins.plugin_utils import outcome, record
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
-_FAILURES = ("failed", "unverified", "reverted", "refused", "untouched", "escalated")
+_FAILURES = ("failed", "unverified", "reverted", "refused", "escalated")
 _PHASES = {
     "looked": "detect",
     "leased": "decide",
