@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a command gives back, what it raises, and how both reach a person or a program."""
+# ruff: noqa: T201 - the one place that prints
 # ruff: noqa: PLC0415 - most calls need neither difflib, jmespath nor shutil
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class _Stderr:
     def say(self, text: str) -> None:
         """One line; a terminal that is gone is no reason to stop."""
         with contextlib.suppress(OSError):
-            print(("\n" if self.unended else "") + plain(text), file=sys.stderr, flush=True)  # noqa: T201
+            print(("\n" if self.unended else "") + plain(text), file=sys.stderr, flush=True)
         self.unended = False
 
     def show(self, text: str, last: bool) -> None:
@@ -82,7 +83,7 @@ class _Stderr:
 
         line = plain(text)[: shutil.get_terminal_size().columns - 1]
         with contextlib.suppress(OSError):
-            print(f"\r\x1b[2K{line}", end="\n" if last else "", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"\r\x1b[2K{line}", end="\n" if last else "", file=sys.stderr, flush=True)
         self.unended = not last
 
 
@@ -138,4 +139,4 @@ def _json(data: Any) -> str:
 
 
 def _write(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)

@@ -119,7 +119,7 @@ def _closing_at_once() -> Iterator[None]:
 
     ordinary = pexpect.spawn
 
-    class Spawn(ordinary):  # type: ignore[misc, valid-type]
+    class Spawn(ordinary):  # type: ignore[misc, valid-type] # the class is only known at run time
         def close(self, force: bool = True) -> None:
             self.ptyproc.delayafterclose = 0
             super().close(force)

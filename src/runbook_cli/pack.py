@@ -34,7 +34,7 @@ class Use(NamedTuple):
 LIFECYCLE = ("remediate", "main")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # C where PyYAML was built with it
     """YAML as Ansible writes it: !vault and !unsafe are kept as text."""
 
 

@@ -115,9 +115,9 @@ def _about(root: Path, playbook: Playbook, options: Options) -> tuple[bool, dict
 
     What the run will need is imported here as well, while another process reads the inventory.
     """
-    import ansible_runner  # noqa: F401
+    import ansible_runner  # noqa: F401 - loaded now, used by launch
 
-    import runbook_cli.conduct  # noqa: F401
+    import runbook_cli.conduct  # noqa: F401 - loaded now, used by the command
     from runbook_cli.pack import has_lifecycle
 
     lifecycle = has_lifecycle(root, playbook)

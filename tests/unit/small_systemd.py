@@ -12,12 +12,16 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import typing as t
 import uuid
 
+import pytest
+from ansible_collections.ops.runbook.plugins.module_utils import budget, managed_file, unit_look
 from ansible_collections.ops.runbook.plugins.module_utils.errors import CannotLook
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed
 from test_files import Killer
@@ -33,6 +37,27 @@ class WriteKiller(Killer):
 
     def __getattr__(self, name: str) -> object:
         return super().__getattr__(name) if name in WRITES else getattr(os, name)
+
+
+@contextlib.contextmanager
+def small_host(
+    monkeypatch: pytest.MonkeyPatch, unit: str, running: t.Sequence[str], idle: t.Sequence[str] = ()
+) -> t.Iterator[SmallSystemd]:
+    """A host in a folder of its own, with services that have this unit file; its state is nobody else's."""
+    top = pathlib.Path(tempfile.mkdtemp(prefix="ops-runbook-test-")).resolve()
+    top.chmod(0o755)
+    monkeypatch.setattr(managed_file, "STATE", str(top / "state"))
+    monkeypatch.setattr(budget, "DIRECTORY", str(top / "budget"))
+    monkeypatch.setattr(unit_look, "UNITS", str(top / "etc"))
+    small = SmallSystemd(top)
+    for name in (*running, *idle):
+        small.write(name, unit)
+    for name in running:
+        small.run(["systemctl", "start", "--", name])
+    small.told.clear()
+    yield small
+    small.stop_all()
+    shutil.rmtree(top)
 
 
 class SmallSystemd:

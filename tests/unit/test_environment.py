@@ -9,7 +9,6 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 import time
 import typing as t
 from pathlib import Path
@@ -19,7 +18,6 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.ops.runbook.plugins.action.service_environment import ActionModule
 from ansible_collections.ops.runbook.plugins.module_utils import (
-    budget,
     environment,
     environment_file,
     environment_process,
@@ -39,7 +37,7 @@ from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput
 from ansible_collections.ops.runbook.plugins.module_utils.specs.service_environment import ARGUMENT_SPEC, RULES
 from ansible_collections.ops.runbook.plugins.modules import service_environment
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing
-from small_systemd import SmallSystemd, WriteKiller
+from small_systemd import SmallSystemd, WriteKiller, small_host
 from test_files import NOBODY, in_child, root_only
 
 pytestmark = root_only
@@ -53,21 +51,10 @@ Json = dict[str, t.Any]
 @pytest.fixture
 def systemd(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[SmallSystemd]:
     """A host where app.service runs with SIZE=100, and idle.service does not run."""
-    top = Path(tempfile.mkdtemp(prefix="ops-runbook-test-")).resolve()
-    top.chmod(0o755)
-    monkeypatch.setattr(managed_file, "STATE", str(top / "state"))
-    monkeypatch.setattr(budget, "DIRECTORY", str(top / "budget"))
-    monkeypatch.setattr(unit_look, "UNITS", str(top / "etc"))
-    monkeypatch.setattr(until_timer, "UNITS", str(top / "etc"))
-    monkeypatch.setattr(environment, "FOLDER", str(top / "ours" / "environment"))
-    small = SmallSystemd(top)
-    for name in ("app.service", "idle.service"):
-        small.write(name, UNIT)
-    small.run(["systemctl", "start", "--", "app.service"])
-    small.told.clear()
-    yield small
-    small.stop_all()
-    shutil.rmtree(top)
+    with small_host(monkeypatch, UNIT, ["app.service"], ["idle.service"]) as small:
+        monkeypatch.setattr(until_timer, "UNITS", unit_look.UNITS)
+        monkeypatch.setattr(environment, "FOLDER", str(small.top / "ours" / "environment"))
+        yield small
 
 
 def params(**given: t.Any) -> Json:

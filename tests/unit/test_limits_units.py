@@ -6,13 +6,11 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.ops.runbook.plugins.module_utils import (
-    budget,
     files,
     limits,
     limits_directives,
@@ -21,10 +19,9 @@ from ansible_collections.ops.runbook.plugins.module_utils import (
     managed_file,
     undo,
     unit_change,
-    unit_look,
 )
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused
-from small_systemd import SmallSystemd, WriteKiller
+from small_systemd import SmallSystemd, WriteKiller, small_host
 from test_files import in_child, root_only
 from test_limits import KEYS, params, statuses
 
@@ -37,19 +34,8 @@ Json = dict[str, t.Any]
 @pytest.fixture
 def systemd(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[SmallSystemd]:
     """A host with app.service (512:4000 files) running, and idle.service not."""
-    top = Path(tempfile.mkdtemp(prefix="ops-runbook-test-")).resolve()
-    top.chmod(0o755)
-    monkeypatch.setattr(managed_file, "STATE", str(top / "state"))
-    monkeypatch.setattr(budget, "DIRECTORY", str(top / "budget"))
-    monkeypatch.setattr(unit_look, "UNITS", str(top / "etc"))
-    small = SmallSystemd(top)
-    for name in ("app.service", "idle.service"):
-        small.write(name, UNIT)
-    small.run(["systemctl", "start", "--", "app.service"])
-    small.told.clear()
-    yield small
-    small.stop_all()
-    shutil.rmtree(top)
+    with small_host(monkeypatch, UNIT, ["app.service"], ["idle.service"]) as small:
+        yield small
 
 
 def run(systemd: SmallSystemd, check: bool = False, **given: t.Any) -> Json:

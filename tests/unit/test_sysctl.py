@@ -257,7 +257,10 @@ def test_an_interface_with_a_dot_in_its_name(host: Host, spelling: str) -> None:
     assert f"did you mean {name}?" in error.what
 
 
-def test_an_alias_that_resets_others_does_not_undo_them(host: Host) -> None:
+@pytest.mark.parametrize("redirects", ["0", "1"])
+def test_an_alias_that_resets_others_does_not_undo_them(host: Host, redirects: str) -> None:
+    tell("net.ipv4.ip_forward", "0")
+    tell("net.ipv4.conf.all.accept_redirects", redirects)
     result = run({"net.ipv4.conf.all.accept_redirects": 1, "net.ipv4.ip_forward": 1})
     assert live("net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects") == ("1", "1")
     assert next(iter(result["keys"])) == "net.ipv4.ip_forward"

@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.ops.runbook.plugins.module_utils import budget, managed_file, unit_change, unit_look
+from ansible_collections.ops.runbook.plugins.module_utils import unit_change, unit_look
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed
 from ansible_collections.ops.runbook.plugins.module_utils.managed_file import FilePlan
 from ansible_collections.ops.runbook.plugins.module_utils.unit_change import Change
-from small_systemd import SmallSystemd
+from small_systemd import SmallSystemd, small_host
 from test_files import root_only
 
 pytestmark = root_only
@@ -27,19 +25,8 @@ UNIT = "[Service]\nExecStart=exec sleep 600\n"
 @pytest.fixture
 def systemd(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[SmallSystemd]:
     """A host with app.service and web.service running."""
-    top = Path(tempfile.mkdtemp(prefix="ops-runbook-test-")).resolve()
-    top.chmod(0o755)
-    monkeypatch.setattr(managed_file, "STATE", str(top / "state"))
-    monkeypatch.setattr(budget, "DIRECTORY", str(top / "budget"))
-    monkeypatch.setattr(unit_look, "UNITS", str(top / "etc"))
-    small = SmallSystemd(top)
-    for name in ("app.service", "web.service"):
-        small.write(name, UNIT)
-        small.run(["systemctl", "start", "--", name])
-    small.told.clear()
-    yield small
-    small.stop_all()
-    shutil.rmtree(top)
+    with small_host(monkeypatch, UNIT, ["app.service", "web.service"]) as small:
+        yield small
 
 
 def look(systemd: SmallSystemd, name: str, properties: str = "") -> unit_look.Unit:

@@ -234,9 +234,8 @@ class Done:
 class Cli:
     """`run` in this process, `spawn` in one of its own; both with temporary and record folders of their own."""
 
-    def __init__(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys, self.records, self.temp = capsys, tmp_path / "records", tmp_path / "temp"
-        self.temp.mkdir()
+    def __init__(self, records: Path, temp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys, self.records, self.temp = capsys, records, temp
 
     def run(self, *arguments: str) -> Done:
         self.capsys.readouterr()

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import coverage
@@ -33,8 +35,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cli(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    made = Cli(tmp_path, capsys)
+def temp() -> Iterator[Path]:
+    """A folder with a short name: ansible-core 2.21 puts a socket below TMPDIR, whose path may have 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="cli-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def cli(
+    project: Path, tmp_path: Path, temp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Cli:
+    made = Cli(tmp_path / "records", temp, capsys)
     monkeypatch.chdir(project)
     monkeypatch.setattr(tempfile, "tempdir", str(made.temp))
     monkeypatch.setenv("OPS_RUNBOOK_RECORDS", str(made.records))

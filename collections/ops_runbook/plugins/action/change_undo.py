@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible_collections.ops.runbook.plugins.module_utils import undo
-from ansible_collections.ops.runbook.plugins.plugin_utils import outcome, record, undo_plan
+from ansible_collections.ops.runbook.plugins.plugin_utils import record, undo_plan
 from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput, OpsError
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
@@ -63,10 +62,7 @@ class ActionModule(LightAction):
             "undo": [answer["undo"]] if answer["changed"] else [],
             "next_step": (answer.get("error") or {}).get("hint", ""),
         }
-        concluded = outcome.conclude_job(record.run_id(), facts)
-        more = {"check": bool(self._task.check_mode), "incident": os.environ.get("OPS_RUNBOOK_INCIDENT")}
-        record.append(record.folder(), record.run_id(), facts["target"], "job", {**concluded["summary"], **more})
-        return {**answer, "ops_runbook": concluded}
+        return {**answer, "ops_runbook": self.conclude_job(facts)}
 
 
 def _outcome(answer: Json, check: bool) -> str | None:

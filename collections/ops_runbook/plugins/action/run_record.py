@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 from datetime import datetime
 
@@ -49,8 +48,7 @@ class ActionModule(LightAction):
         answer: dict[str, t.Any] = {"changed": False, "journal": None}
         if params["facts"]:
             concluded = self._conclude(params, record.of_run(where, run, host), run)
-            incident = os.environ.get("OPS_RUNBOOK_INCIDENT")
-            entry = {**entry, **concluded["summary"], "check": bool(self._task.check_mode), "incident": incident}
+            entry |= self.ending(concluded)
             answer |= {
                 "ops_runbook": concluded,
                 "message": concluded["lines"][0],

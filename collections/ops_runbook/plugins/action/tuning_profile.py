@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 import typing as t
 from pathlib import Path
 
 from ansible import context
+from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.ops.runbook.plugins.module_utils import environment, limits, sysctl, tuning
 from ansible_collections.ops.runbook.plugins.module_utils.holds import read_hold
-from ansible_collections.ops.runbook.plugins.plugin_utils import checks, experiment, outcome, record, undo_plan, verdict
+from ansible_collections.ops.runbook.plugins.plugin_utils import checks, experiment, guard, record, undo_plan, verdict
 from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput, CannotLook, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import Errand, LightAction
 
@@ -73,15 +73,8 @@ class ActionModule(LightAction):
             "measured": answer.get("measured"),
             "seconds": {"act": answer.get("seconds", 0.0)},
         }
-        concluded = outcome.conclude_job(record.run_id(), facts)
-        entry = {
-            **concluded["summary"],
-            "check": bool(self._task.check_mode),
-            "incident": os.environ.get("OPS_RUNBOOK_INCIDENT"),
-        }
-        record.append(record.folder(), record.run_id(), facts["target"], "job", entry)
         kept = {key: answer[key] for key in _KEPT if key in answer}
-        return {**kept, "ops_runbook": concluded, "msg": answer.get("msg") or answer["message"]}
+        return {**kept, "ops_runbook": self.conclude_job(facts), "msg": answer.get("msg") or answer["message"]}
 
     def _waiting(self, answer: Json, group: str) -> Json:
         """Let a host that differs join a group, with what Ansible's own group_by returns; it waits, unless --check."""
@@ -95,7 +88,10 @@ def _experiment(host: _Host) -> Json:
     answer = host.tune()
     if answer.get("failed") or not answer["changed"]:
         return {**answer, "measured": None}
-    harm, measured = host.harm(healthy, numbers)
+    try:
+        harm, measured = host.harm(healthy, numbers)
+    except AnsibleConnectionFailure as lost:
+        harm, measured = f"afterwards it could not be reached: {lost}", None
     if harm:
         return _reverted(host, answer, harm, measured)
     said = f"; measured {experiment.sentence(measured)}" if measured else ""
@@ -104,7 +100,10 @@ def _experiment(host: _Host) -> Json:
 
 def _reverted(host: _Host, answer: Json, harm: str, measured: Json | None) -> Json:
     """Everything put back at once; what cannot be put back stays recorded as a change."""
-    undone = host.undo(answer["undo"]["steps"])
+    try:
+        undone = host.undo(answer["undo"]["steps"])
+    except AnsibleConnectionFailure as lost:  # said here, or the record would not know what there is to undo
+        undone = {"failed": True, "msg": str(lost)}
     if undone.get("failed"):
         text = f"{harm}; and it could not be put back: {undone['msg']}"
         raise OpsError(text, hint=f"runbook undo {record.run_id()}", result={**answer, "measured": measured})
@@ -193,12 +192,9 @@ class _Host:
 
 
 def _demand_free(kill_switch: str) -> None:
-    found = read_hold(str(Path(kill_switch).expanduser()))
-    if found:
-        said = found["text"].strip() or "no reason given"
-        raise Refused(
-            f"the kill switch is set on the controller ({said})", hint=f"When it is safe again: rm {found['path']}"
-        )
+    refusal = guard.kill_switch_refusal(read_hold(str(Path(kill_switch).expanduser())))
+    if refusal:
+        raise Refused(refusal["reason"], hint=refusal["next_step"])
 
 
 def _validate(params: Json) -> None:

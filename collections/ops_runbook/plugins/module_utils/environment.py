@@ -16,7 +16,8 @@ from .environment_wanted import MASK, wanted_of
 from .errors import OpsError, Refused
 from .host import LocalHost
 from .managed_file import FilePlan, snapshot
-from .unit_change import NOTHING, Change, counted, demand_root, longest, tell_put_back
+from .statuses import counted
+from .unit_change import NOTHING, Change, demand_root, longest, tell_put_back
 from .unit_look import Unit, look, started_before
 
 TYPE_CHECKING = False
@@ -283,7 +284,7 @@ def _answer(changes: list[dict[str, Any]], rows: dict[str, dict[str, Any]]) -> d
 
 
 def _message(unit: str, answer: dict[str, Any]) -> str:
-    said = [counted(list(answer["environment"].values()))]
+    said = [counted(row["status"] for row in answer["environment"].values()) or "none"]
     said += ["restarted"] if answer["restarted"] else []
     said += ["to be restarted"] if answer["restart_needed"] else []
     said += ["put back at %s" % answer["until"]["at"]] if answer["until"] else []

@@ -14,6 +14,7 @@ import stat as stat_module
 import time
 
 from .errors import CannotLook
+from .names import group_name, user_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs 15 ms to import; a target never needs it
@@ -93,23 +94,12 @@ _KINDS = (
 
 def file_stat(raw: os.stat_result) -> FileStat:
     """FileStat of an os.stat_result."""
-    import grp
-    import pwd
-
-    try:
-        owner = pwd.getpwuid(raw.st_uid).pw_name
-    except KeyError:
-        owner = str(raw.st_uid)
-    try:
-        group = grp.getgrgid(raw.st_gid).gr_name
-    except KeyError:
-        group = str(raw.st_gid)
     kind = next((name for test, name in _KINDS if test(raw.st_mode)), "device")
     return FileStat(
         kind=kind,
         mode="%04o" % stat_module.S_IMODE(raw.st_mode),
-        owner=owner,
-        group=group,
+        owner=user_name(raw.st_uid),
+        group=group_name(raw.st_gid),
         uid=raw.st_uid,
         gid=raw.st_gid,
         size=raw.st_size,

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from .errors import BadInput, OpsError, Refused
 from .host import LocalHost
-from .unit_change import NOTHING, Change, counted, demand_name, demand_root, longest, tell_put_back
+from .statuses import counted
+from .unit_change import NOTHING, Change, demand_name, demand_root, longest, tell_put_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _answer(changes: list[dict[str, Any]], rows: list[dict[str, Any]]) -> dict[s
 
 
 def _message(params: dict[str, Any], answer: dict[str, Any]) -> str:
-    said = [counted(answer["limits"])]
+    said = [counted(row["status"] for row in answer["limits"]) or "none"]
     for key, text in (("restarted", "restarted: %s"), ("restart_needed", "to be restarted: %s")):
         if answer[key]:
             said.append(text % ", ".join(answer[key]))

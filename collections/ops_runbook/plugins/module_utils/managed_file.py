@@ -142,7 +142,9 @@ class FilePlan:
             owner = (*account_ids(now["owner"], now["group"]), now["mode"])
             self.changes = [{"object": self.path, "before": shown(now), "after": shown(self._wanted)}]
             step = file_step(self.path, aside, self._data, owner)
-            self.steps = [dict(step, folders=_missing(os.path.dirname(self.path)) if self._data is not None else [])]
+            self.steps = [
+                dict(step, folders=missing_folders(os.path.dirname(self.path)) if self._data is not None else [])
+            ]
         return self
 
     def put(self) -> None:
@@ -167,13 +169,22 @@ class FilePlan:
             raise OpsError("is not what was written", self.path, "See what else writes it.")
 
 
-def _missing(folder: str) -> list[str]:
+def missing_folders(folder: str) -> list[str]:
     """The folders that have to be made, outermost first."""
     found: list[str] = []
     while not os.path.lexists(folder):
         found.insert(0, folder)
         folder = os.path.dirname(folder)
     return found
+
+
+def remove_folders(folders: list[str]) -> None:
+    """Remove folders that were made for a file, given outermost first, as far as they are empty."""
+    for folder in reversed(folders):
+        try:
+            os.rmdir(folder)
+        except OSError:  # somebody put something there, or it is gone
+            return
 
 
 def remove_file(path: str) -> None:

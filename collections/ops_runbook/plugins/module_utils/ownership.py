@@ -13,6 +13,7 @@ import stat
 from .errors import BadInput, OpsError, Refused
 from .files import account_ids, open_path, os_error
 from .lease import fence
+from .names import group_name, user_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Found:
                 "before": show(self.before[index]),
                 "after": show(self.after[index]),
             }
-            for index, (field, show) in enumerate((("owner", _user), ("group", _group), ("mode", _mode)))
+            for index, (field, show) in enumerate((("owner", user_name), ("group", group_name), ("mode", _mode)))
             if self.before[index] != self.after[index]
         ]
 
@@ -360,24 +361,6 @@ def _mend_one(survey: Survey, found: Found) -> bool:
     if _state(seen) != found.after:
         raise OpsError("owner or mode did not stay as set", found.path, "What else sets it? ls -ld %s" % found.path)
     return True
-
-
-def _user(uid: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    import grp
-
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
 
 
 def _mode(mode: int) -> str:

@@ -15,6 +15,7 @@ from .errors import BadInput, OpsError, Refused
 from .files import os_error
 from .locks import mutex
 from .managed_file import FilePlan, snapshot
+from .statuses import counted
 from .sysctl_files import demand_writable, look, overrider, parse_conf, said_after
 from .sysctl_keys import EXCLUSIVE
 from .sysctl_plan import PROBLEMS, Key, decide, follow, followers, parse_key, parse_settings, render, same
@@ -44,6 +45,7 @@ class Job:
         keys: Those of the profile, their partners, then those that it names no longer.
         dropin, state: The two files as they are and as they will be.
         done: What has been written; None stands for the kernel.
+        along: What the kernel set along with a key of the profile: name -> {before, after}.
     """
 
     dropin: FilePlan
@@ -55,6 +57,7 @@ class Job:
         self.state_file = os.path.join(managed_file.STATE, "sysctl", "%s.json" % params["name"])
         self.keys: list[Key] = []
         self.done: list[FilePlan | None] = []
+        self.along: dict[str, dict[str, str | None]] = {}
 
     def plan_file(self, path: str, data: bytes | None, mode: str = "0644") -> FilePlan:
         """A file of ours, with what undoes it."""
@@ -209,10 +212,7 @@ def _demand_room(plan: FilePlan) -> None:
 
 def _answer(job: Job) -> dict[str, Any]:
     moved = [(key, str(key.start), str(key.target)) for key in job.keys if key.start != key.target]
-    counts: dict[str, int] = {}
-    for key in job.keys:
-        counts[key.status] = counts.get(key.status, 0) + 1
-    said = ", ".join("%d %s" % (count, status) for status, count in counts.items())
+    said = counted(key.status for key in job.keys)
     done = "" if job.params["state"] == "present" else " taken away"
     message = "profile %s%s: %s" % (job.params["name"], done, said or "nothing of it is here")
     return answer_of(job, [job.dropin, job.state], moved, message)
@@ -225,7 +225,7 @@ def answer_of(job: Job, files: list[FilePlan], moved: list[tuple[Key, str, str]]
     steps: list[dict[str, Any]] = [step for plan in files for step in plan.steps]
     if moved:
         values = {key.name: {"before": before, "after": now} for key, before, now in reversed(moved)}
-        steps.append({"kind": "sysctl", "values": values})
+        steps.append({"kind": "sysctl", "values": values, **({"along": job.along} if job.along else {})})
     return {
         "changed": bool(changes),
         "changes": changes,

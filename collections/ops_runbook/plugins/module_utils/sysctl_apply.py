@@ -14,7 +14,8 @@ from contextlib import nullcontext
 from .errors import OpsError
 from .managed_file import ensure_folder
 from .sysctl import WithoutIt
-from .sysctl_files import read_live, refused, write_live
+from .sysctl_files import expanded, read_live, refused, write_live
+from .sysctl_keys import RESETTING
 from .sysctl_plan import same
 from .sysctl_state import kept_entries, render_state
 
@@ -73,33 +74,48 @@ def _put(job: Job, plan: FilePlan) -> None:
 def _tell_kernel(job: Job) -> None:
     """Write what differs, then read back every key: one may have changed another."""
     job.done.append(None)
-    again = [key for key in job.keys if key.differs and not key.follows and _tell(key)]
-    for key in again:  # one may limit another, or bring it along
-        error = _tell(key)
+    job.along = _along(job)
+    for key in job.keys:
+        if key.differs and not key.follows:
+            _tell(key)
+    for key, _found in _astray(job):  # one may limit another, or have reset it
+        error = None if key.follows else _tell(key)
         if error:
             refused(key, error)
             raise _stop(job, key) from None
-    for key in job.keys:
-        found = now(key)
-        if key.live is not None and (found is None or not same(found, str(key.target))):
-            key.leave("refused_by_kernel", "the kernel made %s of %s" % (found or "nothing", key.target))
-            raise _stop(job, key)
+    for key, found in _astray(job):
+        key.leave("refused_by_kernel", "the kernel made %s of %s" % (found or "nothing", key.target))
+        raise _stop(job, key)
+    for name, pair in job.along.items():
+        pair["after"] = now(name)
+
+
+def _along(job: Job) -> dict[str, dict[str, str | None]]:
+    """What the kernel sets along with the keys that are about to change, with the values before."""
+    patterns = {one for key in job.keys if key.differs for one in RESETTING.get(key.name, ())}
+    return {name: {"before": now(name)} for pattern in sorted(patterns) for name in expanded(pattern)}
+
+
+def _astray(job: Job) -> list[tuple[Key, str | None]]:
+    """The keys that are not as they should be, and what they are."""
+    found = [(key, now(key.name)) for key in job.keys if key.live is not None]
+    return [(key, value) for key, value in found if value is None or not same(value, str(key.target))]
 
 
 def _tell(key: Key) -> OSError | None:
     """What the kernel says against it; a 0 may have come with the key's partner."""
     try:
-        if key.target != "0" or now(key) != "0":
+        if key.target != "0" or now(key.name) != "0":
             write_live(key.name, str(key.target))
     except OSError as error:
         return error
     return None
 
 
-def now(key: Key) -> str | None:
+def now(name: str) -> str | None:
     """What the kernel shows; None where the key went away with its interface or module."""
     try:
-        return read_live(key.name)
+        return read_live(name)
     except OSError:
         return None
 

@@ -108,18 +108,25 @@ def _untell(job: Job) -> None:
     """Every key as it was before the call, those too that only followed another one."""
     for _turn in range(2):  # the second is for what the first has changed, or made possible
         for key, _value in _strayed(job):
-            try:
-                write_live(key.name, str(key.live))
-            except OSError:  # the look below names it
-                continue
+            _write(key.name, str(key.live))
+    for name, pair in job.along.items():
+        if pair["before"] is not None and now(name) != pair["before"]:
+            _write(name, pair["before"])
     stuck = _strayed(job)
     if stuck:
         raise OpsError(", ".join("%s is %s, was %s" % (key.name, value, key.live) for key, value in stuck))
 
 
+def _write(name: str, value: str) -> None:
+    try:
+        write_live(name, value)
+    except OSError:  # the look afterwards names it
+        return
+
+
 def _strayed(job: Job) -> list[tuple[Key, str]]:
     """The keys that are not as they were before the call, and what they are."""
-    found = [(key, now(key)) for key in job.keys if key.live is not None]
+    found = [(key, now(key.name)) for key in job.keys if key.live is not None]
     return [(key, value) for key, value in found if value is not None and value != key.live]
 
 

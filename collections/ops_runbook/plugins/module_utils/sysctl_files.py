@@ -51,6 +51,13 @@ def write_live(key: str, value: str) -> None:
         os.close(file)
 
 
+def expanded(pattern: str) -> list[str]:
+    """The keys of a pattern with one * for an interface, or `default`; `all` is the one that sets them."""
+    folder, star, rest = path_of(pattern).partition("*")
+    found = sorted(set(_listed(os.path.join(PROC, folder))) - {"all"}) if star else [""]
+    return [key_of(folder + one + rest) for one in found]
+
+
 def look(key: Key) -> None:
     """Fill the key's live value, or tell why there is none."""
     try:

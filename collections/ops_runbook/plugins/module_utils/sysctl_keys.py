@@ -123,8 +123,15 @@ ALIASES = (
     ("net.netfilter.nf_conntrack_max", "net.nf_conntrack_max"),
 )
 
-# A change of these resets others to their defaults (networking/ip-sysctl, ip_forward), so they are written first.
-RESETTING = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6.conf.all.forwarding")
+# A change of these sets others along, whatever they were, so they are written first: key -> those, * for each interface
+# and for what new ones get (networking/ip-sysctl, ip_forward; seen as the difference of /proc/sys/net on 6.18).
+_FORWARDING = ("net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.*.forwarding")
+RESETTING = {
+    "net.ipv4.ip_forward": _FORWARDING,
+    "net.ipv4.conf.all.forwarding": _FORWARDING,
+    "net.ipv6.conf.all.forwarding": ("net.ipv6.conf.*.forwarding",),
+    "net.ipv6.conf.all.disable_ipv6": ("net.ipv6.conf.*.disable_ipv6",),
+}
 
 # May not be above the start of net.ipv4.ip_local_port_range, which is therefore raised first (networking/ip-sysctl).
 LATER = ("net.ipv4.ip_unprivileged_port_start",)

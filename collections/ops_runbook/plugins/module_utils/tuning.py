@@ -8,6 +8,7 @@ nevertheless, the parts before it are put back by their own undo steps.
 from __future__ import annotations
 
 from .errors import BadInput, OpsError, Refused
+from .statuses import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -284,8 +285,5 @@ _VALUE = ("before", "wanted", "after", "status", "note")
 
 
 def _message(keys: dict[str, dict[str, Any]], verdict: str) -> str:
-    counts: dict[str, int] = {}
-    for one in keys.values():
-        counts[one["status"]] = counts.get(one["status"], 0) + 1
-    said = ", ".join("%d %s" % (count, status) for status, count in counts.items())
+    said = counted(one["status"] for one in keys.values())
     return "%d values: %s" % (len(keys), said) if verdict != "failed" else ""

@@ -12,7 +12,7 @@ import os
 
 from .errors import BadInput, OpsError, Refused
 from .files import replace_file, resolved
-from .managed_file import FilePlan, remove_file, sha256, snapshot
+from .managed_file import FilePlan, remove_file, remove_folders, sha256, snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,19 +208,7 @@ def revert(plan: FilePlan) -> None:
         remove_file(plan.path)
     elif plan.before is not None:
         replace_file(resolved(plan.path), plan.before, int(step["mode"], 8), step["uid"], step["gid"])
-    for folder in reversed(step["folders"]):
-        try:
-            os.rmdir(folder)
-        except OSError:  # somebody else's files lie there, or it was not made
-            break
-
-
-def counted(rows: list[dict[str, Any]]) -> str:
-    """How many rows have which status, for people."""
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row["status"]] = counts.get(row["status"], 0) + 1
-    return ", ".join("%d %s" % (count, status) for status, count in counts.items()) or "none"
+    remove_folders(step["folders"])
 
 
 def tell_put_back(rows: list[dict[str, Any]]) -> None:

@@ -91,16 +91,20 @@ def _empty_target(_cause: Json, facts: Json) -> Refusal | None:
 
 
 def _kill_switch(_cause: Json, facts: Json) -> Refusal | None:
-    return _stop_file(facts, "kill_switch", "the kill switch is set on the controller", "When it is safe again")
+    return kill_switch_refusal(facts["kill_switch"])
 
 
 def _hold(_cause: Json, facts: Json) -> Refusal | None:
-    return _stop_file(facts, "hold", "a hold is in force on the target", "When it is over, on the target")
+    return _stop_file(facts["hold"], "hold", "a hold is in force on the target", "When it is over, on the target")
 
 
-def _stop_file(facts: Json, rule: str, reason: str, when: str) -> Refusal | None:
+def kill_switch_refusal(found: Json | None) -> Refusal | None:
+    """The kill switch's refusal; found is its file, {path, text}, or None where there is none."""
+    return _stop_file(found, "kill_switch", "the kill switch is set on the controller", "When it is safe again")
+
+
+def _stop_file(found: Json | None, rule: str, reason: str, when: str) -> Refusal | None:
     """A file that a person left; its text is the reason, and removing it lifts the refusal."""
-    found = facts[rule]
     if found is None:
         return None
     said = found["text"].strip() or "no reason given"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import secrets
 import time
 import typing as t
@@ -24,7 +25,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 
 from ..module_utils import errors
-from . import record
+from . import outcome, record
 from .packing import PACKAGE, Call, program
 
 record.run_id()  # when this module is imported, in the main process, so that all workers share it
@@ -86,6 +87,17 @@ class LightAction(ActionBase):
         """What a changing module adds once its act is in the record, failed or not."""
         return answer
 
+    def conclude_job(self, facts: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Sum up a job on this host and record its end; facts as in outcome.conclude_job, returns the `ops_runbook`."""
+        concluded = outcome.conclude_job(record.run_id(), facts)
+        record.append(record.folder(), record.run_id(), facts["target"], "job", self.ending(concluded))
+        return concluded
+
+    def ending(self, concluded: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What the record says at the end of a run on a host."""
+        incident = os.environ.get("OPS_RUNBOOK_INCIDENT")
+        return {**concluded["summary"], "check": bool(self._task.check_mode), "incident": incident}
+
     def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """The whole work after validation; modules that live on the controller alone replace this."""
         answer = self.call(self.prepare(params, task_vars), task_vars, no_log)
@@ -132,13 +144,13 @@ class LightAction(ActionBase):
         arguments = json.loads(json.dumps(self._task.args, default=str))
         if "run_id" in spec.ARGUMENT_SPEC:
             arguments.setdefault("run_id", record.run_id())
-        outcome = ArgumentSpecValidator(spec.ARGUMENT_SPEC, **spec.RULES).validate(arguments)
-        if outcome.error_messages:
-            msg = outcome.errors.msg
-            if isinstance(outcome.errors[0], UnsupportedError):
+        checked = ArgumentSpecValidator(spec.ARGUMENT_SPEC, **spec.RULES).validate(arguments)
+        if checked.error_messages:
+            msg = checked.errors.msg
+            if isinstance(checked.errors[0], UnsupportedError):
                 msg = f"Unsupported parameters for ({self._task.action}) module: {msg}"
             return {}, set(), str(msg)
-        return dict(outcome.validated_parameters), set(outcome._no_log_values), None
+        return dict(checked.validated_parameters), set(checked._no_log_values), None
 
     def call(
         self,

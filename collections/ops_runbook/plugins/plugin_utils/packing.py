@@ -10,12 +10,7 @@ from pathlib import Path
 PACKAGE = "ansible_collections.ops.runbook.plugins.module_utils"
 ROOT = Path(__file__).parent.parent / "module_utils"
 
-_PROGRAM = """\
-import sys
-if sys.version_info < (3, 8):
-    sys.stdout.write('%(mark)s{"failed": true, "msg": "Python 3.8 or newer is needed on the target, found '
-        + sys.version.split()[0] + '. Set ansible_python_interpreter to a newer one."}%(mark)s')
-    sys.exit(0)
+FINDER = """\
 _sources = %(sources)s
 class _Finder:
     @staticmethod
@@ -30,7 +25,15 @@ class _Finder:
         source = _sources[module.__name__]
         exec(compile(source[1], source[2], "exec", 0, True), module.__dict__)
 sys.meta_path.insert(0, _Finder)
-import os, signal
+"""
+"""Lets a program import what it carries; `sources` is what bundle returns, as text."""
+_PROGRAM = """\
+import sys
+if sys.version_info < (3, 8):
+    sys.stdout.write('%(mark)s{"failed": true, "msg": "Python 3.8 or newer is needed on the target, found '
+        + sys.version.split()[0] + '. Set ansible_python_interpreter to a newer one."}%(mark)s')
+    sys.exit(0)
+%(finder)simport os, signal
 signal.alarm(%(deadline)d)
 inf, nan = float("inf"), float("nan")
 _out = os.dup(1)
@@ -132,7 +135,7 @@ def program(call: Call, mark: str) -> bytes:
     """The text that goes to the interpreter: pure ASCII, answers one JSON document between two marks."""
     parts = {
         "mark": mark,
-        "sources": ascii(bundle(call.entry, call.extra)),
+        "finder": FINDER % {"sources": ascii(bundle(call.entry, call.extra))},
         "package": PACKAGE,
         "entry": call.entry,
         "params": ascii(call.params),

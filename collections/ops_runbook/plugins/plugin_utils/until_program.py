@@ -9,21 +9,7 @@ _PROGRAM = """\
 import os, signal, sys
 if sys.version_info < (3, 8):
     sys.exit("Python 3.8 or newer is needed, found " + sys.version.split()[0])
-_sources = %(sources)s
-class _Finder:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name in _sources:
-            return type(sys.__spec__)(name, _Finder, is_package=_sources[name][0])
-    @staticmethod
-    def create_module(spec):
-        return None
-    @staticmethod
-    def exec_module(module):
-        source = _sources[module.__name__]
-        exec(compile(source[1], source[2], "exec", 0, True), module.__dict__)
-sys.meta_path.insert(0, _Finder)
-signal.alarm(%(deadline)d)
+%(finder)ssignal.alarm(%(deadline)d)
 from %(package)s.until import fire
 sys.exit(fire(os.path.dirname(os.path.abspath(__file__))))
 """
@@ -36,5 +22,5 @@ def modules() -> list[str]:
 
 def text(deadline: int) -> str:
     """The program, pure ASCII; deadline: seconds after which it ends itself, waiting for other acts included."""
-    sources = ascii(packing.bundle("until", modules()))
-    return _PROGRAM % {"sources": sources, "package": packing.PACKAGE, "deadline": deadline}
+    finder = packing.FINDER % {"sources": ascii(packing.bundle("until", modules()))}
+    return _PROGRAM % {"finder": finder, "package": packing.PACKAGE, "deadline": deadline}

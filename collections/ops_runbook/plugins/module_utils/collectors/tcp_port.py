@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 
 from ..errors import BadInput, CannotLook
+from ..names import user_name
 from . import _proc, _units
 
 TYPE_CHECKING = False
@@ -51,7 +52,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     data.update(_connect(host, args["host"] or _reachable(addresses), args["port"], end - time.monotonic()))
     if not sockets:
         return {"data": data, "missing": []}
-    data["owner_user"] = _name_of(sockets[0][1])
+    data["owner_user"] = user_name(sockets[0][1])
     pid, blind = _owner(host, {"socket:[%s]" % one[2] for one in sockets})
     if pid is None:
         unseen = [name for name in _OWNER if name != "foreign" or args["unit"]]
@@ -126,12 +127,3 @@ def _owner(host: Host, names: set[str]) -> tuple[int | None, bool]:
         except PermissionError:
             blind = True
     return None, blind
-
-
-def _name_of(uid: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from .service_restart import BUDGET
+
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "pam": {
@@ -21,13 +23,7 @@ ARGUMENT_SPEC = {
     "restart": {"type": "bool", "default": False},
     "restart_timeout": {"type": "float", "default": 90},
     "steady": {"type": "float", "default": 5},
-    "budget": {
-        "type": "dict",
-        "options": {
-            "count": {"type": "int", "required": True},
-            "window": {"type": "float", "required": True},
-        },
-    },
+    "budget": BUDGET,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "lease": {"type": "str", "default": ""},
     "run_id": {"type": "str"},

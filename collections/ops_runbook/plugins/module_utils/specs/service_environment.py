@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from .service_restart import BUDGET
+
 ARGUMENT_SPEC = {
     "service": {"type": "str", "required": True},
     "variables": {"type": "dict", "default": {}},
@@ -10,13 +12,7 @@ ARGUMENT_SPEC = {
     "restart": {"type": "bool", "default": False},
     "restart_timeout": {"type": "float", "default": 90},
     "steady": {"type": "float", "default": 5},
-    "budget": {
-        "type": "dict",
-        "options": {
-            "count": {"type": "int", "required": True},
-            "window": {"type": "float", "required": True},
-        },
-    },
+    "budget": BUDGET,
     "until": {"type": "str", "default": ""},
     "program": {"type": "str", "default": "", "no_log": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

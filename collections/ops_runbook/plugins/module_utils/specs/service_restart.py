@@ -3,6 +3,13 @@
 
 from __future__ import annotations
 
+BUDGET = {
+    "type": "dict",
+    "options": {
+        "count": {"type": "int", "required": True},
+        "window": {"type": "float", "required": True},
+    },
+}
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "platform": {"type": "str", "choices": ["systemd"], "default": "systemd"},
@@ -23,13 +30,7 @@ ARGUMENT_SPEC = {
     },
     "steady": {"type": "float", "default": 5},
     "timeout": {"type": "float", "default": 90},
-    "budget": {
-        "type": "dict",
-        "options": {
-            "count": {"type": "int", "required": True},
-            "window": {"type": "float", "required": True},
-        },
-    },
+    "budget": BUDGET,
     "lease": {"type": "str", "default": ""},
     "run_id": {"type": "str"},
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from .resource_limits import ARGUMENT_SPEC as _LIMITS
+from .service_restart import BUDGET
 
 _FILE = {
     "path": {"type": "str", "required": True},
@@ -33,7 +34,7 @@ ARGUMENT_SPEC = {
     "restart": {"type": "bool", "default": False},
     "restart_timeout": {"type": "float", "default": 60},
     "steady": {"type": "float", "default": 0},
-    "budget": _LIMITS["budget"],
+    "budget": BUDGET,
     "checks": {"type": "dict", "default": {}},
     "thresholds": {"type": "dict", "default": {}},
     "measurement": {

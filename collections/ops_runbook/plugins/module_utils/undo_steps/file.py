@@ -8,8 +8,18 @@ import os
 from .. import managed_file
 from ..errors import OpsError, Refused
 from ..files import account_ids, ensure_directory, read_file, replace_file, resolved
-from ..managed_file import LIMIT, aside_path, file_step, put_aside, remove_file, sha256, snapshot
-from .names import group_name, user_name
+from ..managed_file import (
+    LIMIT,
+    aside_path,
+    file_step,
+    missing_folders,
+    put_aside,
+    remove_file,
+    remove_folders,
+    sha256,
+    snapshot,
+)
+from ..names import group_name, user_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +81,7 @@ def inverse(step: dict[str, Any], before: dict[str, Any], after: dict[str, Any],
     aside = aside_path(run_id, step["path"], before["content"])
     owner = (before["uid"], before["gid"], before["mode"])
     back = file_step(step["path"], aside, after["content"], owner)
-    return [dict(back, folders=_missing(os.path.dirname(step["path"])) if aside is None else [])]
+    return [dict(back, folders=missing_folders(os.path.dirname(step["path"])) if aside is None else [])]
 
 
 def take(host: Host, step: dict[str, Any], before: dict[str, Any], run_id: str) -> None:
@@ -88,7 +98,7 @@ def take(host: Host, step: dict[str, Any], before: dict[str, Any], run_id: str) 
     if wanted["content"] is None:
         remove_file(path)
     else:
-        for folder in _missing(os.path.dirname(path)):
+        for folder in missing_folders(os.path.dirname(path)):
             ensure_directory(folder, 0o700 if folder.startswith(managed_file.STATE) else 0o755)
         replace_file(resolved(path), wanted["content"], int(wanted["mode"], 8), wanted["uid"], wanted["gid"])
     if look(host, step) != wanted:
@@ -98,11 +108,8 @@ def take(host: Host, step: dict[str, Any], before: dict[str, Any], run_id: str) 
 
 def tidy(host: Host, step: dict[str, Any]) -> None:
     """Remove the folders that were made for a file that is not there any more, as far as they are empty."""
-    for folder in reversed(step["folders"]) if step["aside"] is None else ():
-        try:
-            os.rmdir(folder)
-        except OSError:  # somebody put something there, or it is gone
-            return
+    if step["aside"] is None:
+        remove_folders(step["folders"])
 
 
 def _wanted(step: dict[str, Any]) -> dict[str, Any]:
@@ -136,12 +143,3 @@ def _shown(state: dict[str, Any]) -> dict[str, Any] | None:
         return None
     owner = {"owner": user_name(state["uid"]), "group": group_name(state["gid"])}
     return dict(owner, sha256=state["sha256"], mode=state["mode"])
-
-
-def _missing(folder: str) -> list[str]:
-    """The folders that have to be made, outermost first."""
-    found: list[str] = []
-    while not os.path.lexists(folder):
-        found.insert(0, folder)
-        folder = os.path.dirname(folder)
-    return found

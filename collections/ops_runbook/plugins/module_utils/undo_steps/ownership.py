@@ -8,7 +8,7 @@ import stat
 
 from ..errors import OpsError, Refused
 from ..files import open_path, os_error
-from .names import group_name, user_name
+from ..names import group_name, user_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

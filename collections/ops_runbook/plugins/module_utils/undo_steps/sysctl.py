@@ -20,14 +20,17 @@ _SWAP = str.maketrans("./", "/.")
 def split(step: dict[str, Any]) -> list[dict[str, Any]]:
     """One step for each key: first what resets others, last the 0 of a pair, which comes with the other's value."""
     order = sorted(step["values"], key=lambda key: (key not in RESETTING, _plain(step["values"][key]["before"]) == "0"))
-    return [dict(step, values={key: step["values"][key]}) for key in order]
+    along = step.get("along") or {}
+    return [dict(step, values={key: step["values"][key]}, along=along if key in RESETTING else {}) for key in order]
 
 
 def merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any] | None:
     """Two steps as one; None where both are about one key."""
     if set(one["values"]) & set(other["values"]):
         return None
-    return dict(one, values=dict(one["values"], **other["values"]))
+    both = dict(one, values=dict(one["values"], **other["values"]))
+    along = dict(one.get("along") or {}, **(other.get("along") or {}))
+    return dict(both, along=along) if along else both
 
 
 def thing(step: dict[str, Any]) -> str:
@@ -43,12 +46,8 @@ def claim(step: dict[str, Any]) -> tuple[tuple[str, str], dict[str, Any], dict[s
 
 def look(host: Host, step: dict[str, Any]) -> dict[str, Any] | None:
     """{value}; None where the key is gone, with its interface or kernel module."""
-    try:
-        return {"value": _plain(host.read(_path(_key(step))).decode("utf-8", "replace"))}
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise os_error(error, _key(step)) from None
+    value = _read(host, _key(step))
+    return None if value is None else {"value": value}
 
 
 def describe(state: dict[str, Any]) -> str:
@@ -69,26 +68,45 @@ def tell(step: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) ->
 
 def inverse(step: dict[str, Any], before: dict[str, Any], after: dict[str, Any], run_id: str) -> list[dict[str, Any]]:
     """The step that takes this one back."""
-    return [dict(step, values={_key(step): {"before": before["value"], "after": after["value"]}})]
+    values = {_key(step): {"before": before["value"], "after": after["value"]}}
+    along = {name: {"before": pair["after"], "after": pair["before"]} for name, pair in step["along"].items()}
+    return [{"kind": step["kind"], "values": values, **({"along": along} if along else {})}]
 
 
 def take(host: Host, step: dict[str, Any], before: dict[str, Any], run_id: str) -> None:
-    """Write the value and read it back.
+    """Write the value and read it back; what the kernel sets along with it is then as it was before the change.
 
     Raises:
         OpsError: The kernel refused it or keeps another one.
     """
-    wanted = _plain(step["values"][_key(step)]["before"])
+    key, wanted = _key(step), _plain(step["values"][_key(step)]["before"])
     if look(host, step) == {"value": wanted}:
         return
+    along = {name: _read(host, name) for name in step["along"]}
+    _write(key, wanted)
+    if look(host, step) != {"value": wanted}:
+        raise OpsError("the kernel did not take %s back" % wanted, key, hint(step))
+    for name, pair in step["along"].items():
+        back = pair["before"] if along[name] == pair["after"] else along[name]  # what somebody set since stays
+        if back is not None and _read(host, name) not in (None, back):
+            _write(name, back)
+
+
+def _read(host: Host, key: str) -> str | None:
     try:
-        with open(_path(_key(step)), "wb", buffering=0) as stream:
-            stream.write(wanted.encode("utf-8") + b"\n")
+        return _plain(host.read(_path(key)).decode("utf-8", "replace"))
+    except FileNotFoundError:
+        return None
     except OSError as error:
-        raise os_error(error, _key(step)) from None
-    now = look(host, step)
-    if now != {"value": wanted}:
-        raise OpsError("the kernel did not take %s back" % wanted, _key(step), hint(step))
+        raise os_error(error, key) from None
+
+
+def _write(key: str, value: str) -> None:
+    try:
+        with open(_path(key), "wb", buffering=0) as stream:
+            stream.write(value.encode("utf-8") + b"\n")
+    except OSError as error:
+        raise os_error(error, key) from None
 
 
 def _key(step: dict[str, Any]) -> str:
