@@ -46,7 +46,7 @@ def _measure(
     up: t.Callable[[int], list[fleet.Host]],
     folder: Path,
 ) -> t.Iterator[rounds.Result]:
-    """All results. The first run of each, on one host, is for the caches alone; ours on one host is the start-up."""
+    """All results. The first run of each, on one host, is for the caches alone."""
     say("Warming up, on one host")
     alone = up(1)
     for contestant in everybody:
@@ -57,7 +57,7 @@ def _measure(
         for number in range(runs):
             for contestant in everybody[number % len(everybody) :] + everybody[: number % len(everybody)]:
                 once = contestant.slow and count >= rounds.LARGE
-                if (count == 1 and contestant.key != "ours") or (once and number):
+                if (count == 1) != contestant.alone or (once and number):
                     continue
                 for result in rounds.compete(contestant, hosts, folder / "run", rounds.phases_of(contestant, count)):
                     if result["wrong"]:

@@ -39,6 +39,7 @@ class Contestant(t.NamedTuple):
     """key in files, title in tables; command gives argv and variables.
 
     kept: also run over the connections of the run before. slow: its first run, once, is enough in a large fleet.
+    alone: goes to no host, and runs where others run on one.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Contestant(t.NamedTuple):
     command: t.Callable[[Field], Command]
     kept: bool = False
     slow: bool = False
+    alone: bool = False
 
 
 def ssh_options(same_exchange: bool) -> list[str]:
@@ -82,13 +84,19 @@ def environment(field: Field, config: Path, **more: str) -> dict[str, str]:
 
 
 def ours(
-    batches: list[int | str] | None = None, same_exchange: bool = True, cli: bool = False, **more: str
+    batches: list[int | str] | None = None,
+    same_exchange: bool = True,
+    cli: bool = False,
+    stopped: bool = False,
+    **more: str,
 ) -> t.Callable[[Field], Command]:
-    """tune_fleet.yml, in the batches that it has by default or in these."""
+    """tune_fleet.yml, in the batches that it has by default or in these; stopped by the kill switch before any host."""
 
     def command(field: Field) -> Command:
         extra: dict[str, t.Any] = {"tuning_profile": "bench", "tuning_profiles": {"bench": PROFILE}}
         extra["tuning_allow_lowering"] = LOWERING
+        if stopped:
+            extra["tuning_kill_switch"] = str(PEERS / "default.cfg")
         path = field.folder / "extra.json"
         path.write_text(json.dumps(extra | ({"tuning_batches": batches} if batches else {})))
         where = ["-i", inventory(field, same_exchange), "-e", f"@{path}"]
@@ -157,6 +165,7 @@ def everybody() -> list[Contestant]:
             "ours-ordinary", "tune_fleet, one batch, no pipelining", ours(one_batch, ANSIBLE_PIPELINING="False")
         ),
         Contestant("ours-pq", "tune_fleet, one batch, post-quantum exchange", ours(one_batch, same_exchange=False)),
+        Contestant("start", "tune_fleet, start-up alone", ours(one_batch, stopped=True), alone=True),
         Contestant("raw", "`xargs -P 50 ssh`, shell script", raw()),
         Contestant("raw-pq", "`xargs -P 50 ssh`, post-quantum exchange", raw(same_exchange=False)),
         Contestant(

@@ -87,21 +87,21 @@ def _at(medians: Medians, hosts: int) -> t.Iterator[Verdict]:
 
 
 def _growth(medians: Medians) -> t.Iterator[Verdict]:
-    """What one more host costs in the largest fleet, against the smallest; the run on one host is the start-up."""
+    """What a host costs in the largest fleet, against the smallest, without the start-up."""
     for metric, name in (("wall", "wall clock"), ("both", "CPU of both sides")):
-        alone = medians.get(metric, "ours", 1, FIRST)
+        start = medians.get(metric, "start", 1, FIRST)
         found = {hosts: medians.get(metric, "ours", hosts, FIRST) for hosts in medians.sizes}
-        costs = {hosts: (cost - alone) / (hosts - 1) for hosts, cost in found.items() if cost and alone}
+        costs = {hosts: (cost - start) / hosts for hosts, cost in found.items() if cost and start}
         if len(costs) > 1 and costs[min(costs)] > 0:
             small, large = min(costs), max(costs)
-            target = f"One more host, to that at {small} hosts: {name}"
+            target = f"A host's cost, to that among {small}, start-up taken off: {name}"
             yield Verdict(target, large, costs[large] / costs[small], 1.3, False)
 
 
 def page(document: Document, verdicts: list[Verdict]) -> str:
     """The whole page, Markdown."""
     medians = Medians(document)
-    parts = [_head(document), _targets(verdicts)]
+    parts = [_head(document), _targets(verdicts), _start(medians)]
     parts += [_table(medians, hosts, phase) for hosts in medians.sizes for phase in PHASES]
     return "\n".join(parts)
 
@@ -141,6 +141,14 @@ def _targets(verdicts: list[Verdict]) -> str:
     lines = [f"| target | asked | {' | '.join(f'{size} hosts' for size in sizes)} |", "|---|---|" + "---|" * len(sizes)]
     lines += [f"| {goal} | {' | '.join(cells.get(size, '') for size in sizes)} |" for goal, cells in rows.items()]
     return "\n".join(["## Targets", "", "Each is a ratio.", "", *lines, ""])
+
+
+def _start(medians: Medians) -> str:
+    values = [medians.get(metric, "start", 1, FIRST) for metric in ("wall", "cpu")]
+    if None in values:
+        return ""
+    told = "Start-up of tune_fleet, until it would go to the first host: {:.2f} s, controller CPU {:.2f} s.\n"
+    return told.format(*values)
 
 
 def _table(medians: Medians, hosts: int, phase: str) -> str:

@@ -141,6 +141,31 @@ def test_what_cannot_be_measured_is_not_changed_and_what_fails_afterwards_is_put
     assert look(CANARY) == before
 
 
+def test_a_host_that_is_lost_after_the_change_can_be_undone_when_it_is_back(tmp_path: Path) -> None:
+    before = look(CANARY)
+    # Yields a number until the profile is applied; then the host's sshd is gone, with every connection of it.
+    ends = f"test $(sysctl -n {FIN}) = 60 && echo 7 || {{ systemctl mask --runtime ssh; systemctl kill -s KILL ssh; }}"
+    variables = profile(tmp_path, {FIN: 15}, tuning_measurement={**MEASUREMENT, "command": ["/bin/sh", "-c", ends]})
+    try:
+        done, document = tune(tmp_path, variables, limit=",".join(TUNED[:2]))
+    finally:
+        lab.on(CANARY, "systemctl unmask --runtime ssh; systemctl reset-failed ssh; systemctl start ssh")
+    assert (done.code, outcomes(document)) == (5, {CANARY: "failed", REST[0]: "untouched"}), done.text
+    assert "and it could not be put back" in summary(document, CANARY)["message"]
+    assert f"runbook undo {document['run_id']}" in done.stdout
+    assert [live(host, FIN) for host in TUNED[:2]] == ["15", "60"]
+    done, document = lab.runbook("undo", document["run_id"], records=tmp_path, host=None)
+    assert (done.code, outcomes(document)) == (0, {CANARY: "done"}), done.text
+    assert look(CANARY) == before
+
+
+def test_a_profile_of_something_else_is_wrong_usage(tmp_path: Path) -> None:
+    path = tmp_path / "edge.yml"
+    path.write_text(yaml.safe_dump({"tuning_profile": "edge", "tuning_profiles": {"edge": {"sysctls": {FIN: 15}}}}))
+    done, _document = tune(tmp_path, f"@{path}", limit=CANARY)
+    assert (done.code, "sysctl, limits, environment, files" in done.stdout) == (2, True), done.text
+
+
 def test_a_host_that_is_not_well_is_not_tuned_and_one_that_gets_worse_is_put_back(tmp_path: Path) -> None:
     checks = {"service": {"type": "systemd_unit", "unit": ["logcaster.service"]}}
     variables = profile(tmp_path, {FIN: 15}, tuning_checks=checks)

@@ -9,16 +9,26 @@ from pathlib import Path
 
 from ansible import context
 from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.ops.runbook.plugins.module_utils import environment, limits, sysctl, tuning
 from ansible_collections.ops.runbook.plugins.module_utils.holds import read_hold
-from ansible_collections.ops.runbook.plugins.plugin_utils import checks, experiment, guard, record, undo_plan, verdict
+from ansible_collections.ops.runbook.plugins.plugin_utils import (
+    checks,
+    experiment,
+    guard,
+    packing,
+    record,
+    undo_plan,
+    verdict,
+)
 from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput, CannotLook, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import Errand, LightAction
 
 Json = dict[str, t.Any]
 PARTS = (environment, limits, sysctl)
 """Imported here, in the main process, because a worker would compile them again for every host."""
-_CONTROLLER_ONLY = ("checks", "thresholds", "measurement", "kill_switch", "conclude", "waiting_group")
+packing.precompile("tuning", ("holds", "locks", "managed_file", "limits", "limits_pam", "sysctl", "sysctl_apply"))
+_CONTROLLER_ONLY = ("checks", "thresholds", "measurement", "kill_switch", "conclude", "waiting_group", "from_role")
 # Of a concluded answer: the rest is in its summary, and all of a fleet's results pass through one process.
 _KEPT = ("add_group", "ansible_facts", "changed", "error", "failed", "message", "parent_groups", "seconds", "verdict")
 _OUTCOMES = {
@@ -29,6 +39,19 @@ _OUTCOMES = {
     "reverted": "reverted",
 }
 _MEASURE = "measurement"
+_OF_ROLE = (
+    "optional",
+    "allow_lowering",
+    "restart",
+    "restart_timeout",
+    "steady",
+    "checks",
+    "thresholds",
+    "measurement",
+    "kill_switch",
+)
+_SETTINGS = ("sysctl", "limits", "environment", "files")
+_WAITING = "tuning_waiting"
 
 
 class ActionModule(LightAction):
@@ -36,6 +59,31 @@ class ActionModule(LightAction):
 
     NAME = "tuning_profile"
     ENTRY = "tuning"
+
+    def checked(self, task_vars: Json) -> Json:
+        """As every module; with from_role the variables of roles/tuning are options, too."""
+        if boolean(self._task.args.get("from_role", False)):
+            self._task.args = {**self._of_role(task_vars), **self._task.args}
+        return super().checked(task_vars)
+
+    def _of_role(self, task_vars: Json) -> Json:
+        """Options from variables: each by itself, because one expression for all would be compiled for every host."""
+
+        def value(name: str) -> t.Any:
+            return self._templar.template(task_vars[name])
+
+        options = {option: value(f"tuning_{option}") for option in _OF_ROLE}
+        if boolean(value("tuning_look_only")):
+            self._task.check_mode = True
+            options["waiting_group"] = _WAITING
+        # Only the profile that is asked for: another one's templates may need variables that this inventory lacks.
+        own = task_vars["tuning_profiles"]
+        known = {**task_vars["tuning_shipped"], **(value("tuning_profiles") if isinstance(own, str) else own)}
+        name = str(self._task.args["profile"])
+        profile = self._templar.template(known.get(name) or {})
+        if not isinstance(profile, dict) or not set(profile) <= set(_SETTINGS):
+            raise BadInput(f"is not a mapping of {', '.join(_SETTINGS)}", f"profile {name!r}")
+        return {**options, "measurement": options["measurement"] or None, "conclude": True, **profile}
 
     def extra(self, params: Json) -> t.Iterable[str]:
         """The parts of the profile, and undo for what fails halfway."""
@@ -106,7 +154,8 @@ def _reverted(host: _Host, answer: Json, harm: str, measured: Json | None) -> Js
         undone = {"failed": True, "msg": str(lost)}
     if undone.get("failed"):
         text = f"{harm}; and it could not be put back: {undone['msg']}"
-        raise OpsError(text, hint=f"runbook undo {record.run_id()}", result={**answer, "measured": measured})
+        result = {**answer, "measured": measured, "message": text}
+        raise OpsError(text, hint=f"runbook undo {record.run_id()}", result=result)
     return {
         **answer,
         "changes": answer["changes"] + undone["changes"],
@@ -198,7 +247,7 @@ def _demand_free(kill_switch: str) -> None:
 
 
 def _validate(params: Json) -> None:
-    if not any(params[part] for part in ("sysctl", "limits", "environment", "files")):
+    if not any(params[part] for part in _SETTINGS):
         raise BadInput(
             "it says nothing: it is empty, or no profile of that name is known",
             f"profile {params['profile']!r}",

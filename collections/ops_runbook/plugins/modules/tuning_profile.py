@@ -190,6 +190,12 @@ options:
         Ignored when the whole run is in check mode.
     type: str
     default: ""
+  from_role:
+    description:
+      - Takes what is not given here from the variables of the role C(ops.runbook.tuning), and its outcome is concluded.
+        For that role alone. On a fleet it saves the templates that would be compiled for every host.
+    type: bool
+    default: false
 seealso:
   - module: ops.runbook.sysctl_profile
   - module: ops.runbook.resource_limits

@@ -8,6 +8,7 @@ module_utils, so both roads give the same result. See docs/design.md, "Modules t
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -32,9 +33,13 @@ record.run_id()  # when this module is imported, in the main process, so that al
 
 
 def warm_up() -> None:
-    """Load the usual connection's plugins once here: each worker would read their YAML again, 20 ms for every host."""
+    """Load the usual connection's plugins once here: each worker would read their YAML again, 20 ms for every host.
+
+    What is there by then is not collected any more: in each worker that would copy memory shared with this process.
+    """
     for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_loader, "sudo")):
         loader.get(f"ansible.builtin.{name}", class_only=True)
+    gc.freeze()
 
 
 warm_up()
@@ -62,6 +67,10 @@ class LightAction(ActionBase):
     _supports_diff = True
     NAME: t.ClassVar[str]
     ENTRY: t.ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        """Load the argument spec once, in the main process."""
+        importlib.import_module(f"{PACKAGE}.specs.{cls.NAME}")
 
     def prepare(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """What goes to the target, from the validated arguments; raise OpsError to refuse."""
@@ -107,13 +116,14 @@ class LightAction(ActionBase):
         """Validate, travel, finish."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         started = time.monotonic()
-        answer = errors.answer(lambda _params, _check: self._checked(task_vars or {}), {}, False)
+        answer = errors.answer(lambda _params, _check: self.checked(task_vars or {}), {}, False)
         answer.pop("invocation", None)
         result.update(answer)
         result["ops_runbook"] = {**answer.get("ops_runbook", {}), "seconds": round(time.monotonic() - started, 3)}
         return result
 
-    def _checked(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def checked(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Validate the arguments, then work."""
         params, no_log, error = self.validated()
         if error:
             raise errors.BadInput(error)
@@ -124,7 +134,8 @@ class LightAction(ActionBase):
         if "lease" not in params:
             return self.perform(params, task_vars, no_log)
         where, run, host = record.folder(), record.run_id(), str(task_vars.get("inventory_hostname"))
-        about = {"module": self.NAME, "arguments": remove_values(params, no_log), "check": bool(self._task.check_mode)}
+        shown = remove_values(params, no_log) if no_log else params
+        about = {"module": self.NAME, "arguments": shown, "check": bool(self._task.check_mode)}
         record.append(where, run, host, "intent", about)
         try:
             answer = errors.answer(lambda _params, _check: self.perform(params, task_vars, no_log), {}, False)
@@ -167,7 +178,7 @@ class LightAction(ActionBase):
         if answer is None:  # sudo wants a tty: no pipes on this connection
             self._connection.set_option("pipelining", False)
             return self._ordinary(errand, params, task_vars)
-        return t.cast("dict[str, t.Any]", remove_values(answer, no_log))
+        return t.cast("dict[str, t.Any]", remove_values(answer, no_log)) if no_log else answer
 
     def _ordinary(self, errand: Errand, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         wanted = {name: value for name, value in params.items() if value is not None}

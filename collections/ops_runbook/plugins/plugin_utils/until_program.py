@@ -22,5 +22,5 @@ def modules() -> list[str]:
 
 def text(deadline: int) -> str:
     """The program, pure ASCII; deadline: seconds after which it ends itself, waiting for other acts included."""
-    finder = packing.FINDER % {"sources": ascii(packing.bundle("until", modules()))}
+    finder = packing.finder(packing.bundle("until", modules()))
     return _PROGRAM % {"finder": finder, "package": packing.PACKAGE, "deadline": deadline}

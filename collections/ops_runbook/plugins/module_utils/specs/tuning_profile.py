@@ -47,6 +47,7 @@ ARGUMENT_SPEC = {
     "kill_switch": {"type": "str", "default": "/etc/ops-runbook/kill-switch"},
     "conclude": {"type": "bool", "default": False},
     "waiting_group": {"type": "str", "default": ""},
+    "from_role": {"type": "bool", "default": False},
     "lease": {"type": "str", "default": ""},
     "run_id": {"type": "str"},
 }
