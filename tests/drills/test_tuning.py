@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support import lab
+from tests.support import lab, prometheus
 
 TUNED = [f"fleet{number}" for number in range(11, 16)]
 SERVER = "fleet16"
@@ -125,6 +125,26 @@ def test_harm_is_stopped_at_the_canary_and_undone_by_itself(tmp_path: Path) -> N
     assert summary(document, CANARY)["measured"]["verdict"] == "harmful"
     assert look() == before
     assert not [host for host in REST if lab.on(host, "test -e /var/lib/ops-runbook").code == 0]
+
+
+def test_a_query_of_prometheus_decides_as_a_command_does(tmp_path: Path) -> None:
+    address = f"10.213.57.{100 + int(CANARY.removeprefix('fleet'))}"
+    with prometheus.watching(CANARY, address, tmp_path) as url:
+        query = "node_sysctl_net_ipv4_tcp_fin_timeout"
+        asked = {"query": query, "url": url, "better": "higher", "samples": 1, "settle": 3}
+        done, document = tune(tmp_path, profile(tmp_path, {FIN: 15}, tuning_measurement=asked), limit=CANARY)
+        assert (done.code, outcomes(document)) == (6, {CANARY: "reverted"}), done.text
+        measured = summary(document, CANARY)["measured"]
+        assert (measured["before"], measured["after"], measured["verdict"]) == (60, 15, "harmful")
+        assert live(CANARY, FIN) == "60"
+        prometheus.wait(url, query, lambda value: value == 60)
+        good = {**asked, "better": "lower"}
+        done, document = tune(tmp_path, profile(tmp_path, {FIN: 15}, tuning_measurement=good), limit=CANARY)
+        assert (done.code, summary(document, CANARY)["measured"]["verdict"]) == (0, "better"), done.text
+        none = {**asked, "query": "node_sysctl_of_nothing"}
+        done, _document = tune(tmp_path, profile(tmp_path, {FIN: 20}, tuning_measurement=none), limit=CANARY)
+        assert (done.code, "yields 0 series" in done.stdout) == (8, True), done.text
+        assert live(CANARY, FIN) == "15"
 
 
 def test_what_cannot_be_measured_is_not_changed_and_what_fails_afterwards_is_put_back(tmp_path: Path) -> None:

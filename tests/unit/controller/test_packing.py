@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 import typing as t
 
 import pytest
@@ -45,3 +48,40 @@ def test_the_pattern_finds_what_the_parser_finds(name: str) -> None:
 def test_forms_of_imports(text: str, wanted: list[str]) -> None:
     found: t.Iterator[str] = packing._imports(text, "made_up", is_package=False)
     assert sorted({name for name in found if name in packing.SOURCES} - {""}) == wanted
+
+
+# ---- bytecode beside the source
+
+
+def answered(entry: str) -> dict[str, t.Any]:
+    """What a program of this entry answers, in a Python of its own."""
+    text = packing.program(packing.Call(entry, {"steps": [], "run_id": None}), "--m--")
+    done = subprocess.run([sys.executable, "-I", "-S", "-B", "-"], input=text, capture_output=True, check=True)
+    return dict(json.loads(done.stdout.decode().split("--m--")[1]))
+
+
+@pytest.fixture
+def codes(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    mine: dict[str, str] = {}
+    monkeypatch.setattr(packing, "_CODES", mine)
+    return mine
+
+
+def test_without_bytecode_nothing_of_it_travels(codes: dict[str, str]) -> None:
+    assert "_codes, _magic = ({}, None)" in packing.finder(packing.bundle("undo"))
+    assert answered("undo")["message"] == "nothing to put back"
+
+
+def test_the_same_python_runs_the_bytecode(codes: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    packing.precompile("undo")
+    assert {f"{packing.PACKAGE}.{name}" for name in ("undo", "errors", "undo_steps.deeds")} <= set(codes)
+    broken = packing.SOURCES["undo"]._replace(text="raise RuntimeError('the source was compiled')")
+    monkeypatch.setitem(packing.SOURCES, "undo", broken)
+    assert answered("undo")["message"] == "nothing to put back"
+
+
+def test_another_python_compiles_the_source(codes: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    packing.precompile("undo")
+    codes[f"{packing.PACKAGE}.undo"] = "no bytecode of this Python"
+    monkeypatch.setattr(packing, "MAGIC_NUMBER", b"other")
+    assert answered("undo")["message"] == "nothing to put back"

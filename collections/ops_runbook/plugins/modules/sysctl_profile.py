@@ -35,8 +35,8 @@ notes:
   - What was there before is kept in C(/var/lib/ops-runbook/sysctl), for root alone.
   - A file that is read after C(/etc/sysctl.d/90-ops-runbook-NAME.conf) wins over it at the next boot. Such files are
     looked for in the order of C(sysctl.d(5)), and then in C(/etc/sysctl.conf), which C(sysctl --system) reads last.
-  - A change of V(net.ipv4.ip_forward) resets other keys to their defaults. It is written first, and is not undone for
-    keys that the profile does not name.
+  - With V(net.ipv4.ip_forward) and V(net.ipv6.conf.all.disable_ipv6) the kernel sets others along, for each interface.
+    So they are written first. Undo puts the others back, too. O(state=absent) does so for what the profile names.
 options:
   name:
     description:
