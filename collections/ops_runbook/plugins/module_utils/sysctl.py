@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A profile of kernel parameters: looked at, planned, applied, read back; one drop-in of its own.
 
-Here is what a call plans and answers; `sysctl_apply` writes, `sysctl_back` puts back. Both are imported when needed:
-compiling them would cost each call a millisecond.
+Here is what a call plans; `sysctl_apply` writes, `sysctl_back` puts back, and `sysctl_job` is what all three work on.
+Those two are imported when needed: compiling them would cost each call a millisecond.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import errno
 import os
 
-from . import managed_file, sysctl_files
 from .errors import BadInput, OpsError, Refused
 from .files import os_error
 from .locks import mutex
 from .managed_file import FilePlan, snapshot
 from .statuses import counted
 from .sysctl_files import demand_writable, look, overrider, parse_conf, said_after
+from .sysctl_job import Job, WithoutIt, answer_of
 from .sysctl_keys import EXCLUSIVE
-from .sysctl_plan import PROBLEMS, Key, decide, follow, followers, parse_key, parse_settings, render, same
+from .sysctl_plan import PROBLEMS, decide, follow, followers, parse_key, parse_settings, render, same
 from .sysctl_state import kept_entries, parse_state, render_state
 
 TYPE_CHECKING = False
@@ -27,46 +27,8 @@ if TYPE_CHECKING:
 
     from .sysctl_plan import Entry
 
-_NOTHING = {"kind": "none", "reason": "nothing was changed"}
 _SMALL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _RUN = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ@.")
-
-
-class WithoutIt(Exception):
-    """The kernel refused an optional key; everything is as before, and the call begins again without it."""
-
-
-class Job:
-    """One attempt of a call.
-
-    Attributes:
-        refusals: Optional keys that the kernel refused in an earlier attempt, with the reason.
-        file, state_file: The paths of the drop-in and of what is remembered.
-        keys: Those of the profile, their partners, then those that it names no longer.
-        dropin, state: The two files as they are and as they will be.
-        done: What has been written; None stands for the kernel.
-        along: What the kernel set along with a key of the profile: name -> {before, after}.
-    """
-
-    dropin: FilePlan
-    state: FilePlan
-
-    def __init__(self, params: dict[str, Any], refusals: dict[str, str]) -> None:
-        self.params, self.refusals = params, refusals
-        self.file = os.path.join(sysctl_files.FOLDERS[0], "90-ops-runbook-%s.conf" % params["name"])
-        self.state_file = os.path.join(managed_file.STATE, "sysctl", "%s.json" % params["name"])
-        self.keys: list[Key] = []
-        self.done: list[FilePlan | None] = []
-        self.along: dict[str, dict[str, str | None]] = {}
-
-    def plan_file(self, path: str, data: bytes | None, mode: str = "0644") -> FilePlan:
-        """A file of ours, with what undoes it."""
-        return FilePlan(path, data, mode).plan(self.params["run_id"])
-
-    @property
-    def differs(self) -> bool:
-        """Whether anything is to be written."""
-        return self.dropin.differs or self.state.differs or any(key.differs for key in self.keys)
 
 
 def late(params: dict[str, Any]) -> list[str]:
@@ -216,26 +178,3 @@ def _answer(job: Job) -> dict[str, Any]:
     done = "" if job.params["state"] == "present" else " taken away"
     message = "profile %s%s: %s" % (job.params["name"], done, said or "nothing of it is here")
     return answer_of(job, [job.dropin, job.state], moved, message)
-
-
-def answer_of(job: Job, files: list[FilePlan], moved: list[tuple[Key, str, str]], message: str) -> dict[str, Any]:
-    """The answer: files that changed, and keys with their values before and after."""
-    changes = [change for plan in files for change in plan.changes]
-    changes += [{"object": "sysctl %s" % key.name, "before": before, "after": now} for key, before, now in moved]
-    steps: list[dict[str, Any]] = [step for plan in files for step in plan.steps]
-    if moved:
-        values = {key.name: {"before": before, "after": now} for key, before, now in reversed(moved)}
-        steps.append({"kind": "sysctl", "values": values, **({"along": job.along} if job.along else {})})
-    return {
-        "changed": bool(changes),
-        "changes": changes,
-        "undo": {"kind": "steps", "steps": steps} if steps else dict(_NOTHING),
-        "message": message,
-        "keys": {key.name: _shown(key) for key in job.keys},
-        "file": job.file,
-    }
-
-
-def _shown(key: Key) -> dict[str, str | None]:
-    wanted = key.original if key.asked is None else key.asked
-    return {"before": key.live, "wanted": wanted, "after": key.target, "status": key.status, "note": key.note}

@@ -13,8 +13,8 @@ from contextlib import nullcontext
 
 from .errors import OpsError
 from .managed_file import ensure_folder
-from .sysctl import WithoutIt
-from .sysctl_files import expanded, read_live, refused, write_live
+from .sysctl_files import expanded, now, refused, write_live
+from .sysctl_job import WithoutIt
 from .sysctl_keys import RESETTING
 from .sysctl_plan import same
 from .sysctl_state import kept_entries, render_state
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .managed_file import FilePlan
-    from .sysctl import Job
+    from .sysctl_job import Job
     from .sysctl_plan import Key
 
 SECONDS = 60
@@ -75,11 +75,10 @@ def _tell_kernel(job: Job) -> None:
     """Write what differs, then read back every key: one may have changed another."""
     job.done.append(None)
     job.along = _along(job)
-    for key in job.keys:
-        if key.differs and not key.follows:
-            _tell(key)
-    for key, _found in _astray(job):  # one may limit another, or have reset it
-        error = None if key.follows else _tell(key)
+    again = [key for key in job.keys if key.differs and not key.follows and _tell(key)]
+    again += [key for key, _found in _astray(job) if key.name in job.along] if job.along else []
+    for key in again:  # one may limit another, bring it along, or have set it along
+        error = _tell(key)
         if error:
             refused(key, error)
             raise _stop(job, key) from None
@@ -93,7 +92,8 @@ def _tell_kernel(job: Job) -> None:
 def _along(job: Job) -> dict[str, dict[str, str | None]]:
     """What the kernel sets along with the keys that are about to change, with the values before."""
     patterns = {one for key in job.keys if key.differs for one in RESETTING.get(key.name, ())}
-    return {name: {"before": now(name)} for pattern in sorted(patterns) for name in expanded(pattern)}
+    found = {name: now(name) for pattern in sorted(patterns) for name in expanded(pattern)}
+    return {name: {"before": value, "after": value} for name, value in found.items()}
 
 
 def _astray(job: Job) -> list[tuple[Key, str | None]]:
@@ -110,14 +110,6 @@ def _tell(key: Key) -> OSError | None:
     except OSError as error:
         return error
     return None
-
-
-def now(name: str) -> str | None:
-    """What the kernel shows; None where the key went away with its interface or module."""
-    try:
-        return read_live(name)
-    except OSError:
-        return None
 
 
 def _stop(job: Job, key: Key) -> Exception:

@@ -8,9 +8,8 @@ import os
 from .errors import OpsError
 from .files import account_ids, replace_file, resolved
 from .managed_file import remove_file, shown, snapshot
-from .sysctl import answer_of
-from .sysctl_apply import now
-from .sysctl_files import demand_writable, look, overrider, said_after, write_live
+from .sysctl_files import demand_writable, look, now, overrider, said_after, write_live
+from .sysctl_job import answer_of
 from .sysctl_plan import Key, key_of, matches, rank, same
 
 TYPE_CHECKING = False
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .managed_file import FilePlan
-    from .sysctl import Job
     from .sysctl_files import Said
+    from .sysctl_job import Job
     from .sysctl_plan import Entry
 
 _HINTS = {

@@ -42,6 +42,14 @@ def read_live(key: str) -> str:
         return " ".join(stream.read(65536).decode("utf-8", "backslashreplace").split())
 
 
+def now(name: str) -> str | None:
+    """What the kernel shows; None where the key went away with its interface or module."""
+    try:
+        return read_live(name)
+    except OSError:
+        return None
+
+
 def write_live(key: str, value: str) -> None:
     """Tell the kernel, in one write; OSError where it says no. What it made of it shows read_live alone."""
     file = os.open(os.path.join(PROC, path_of(key)), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
