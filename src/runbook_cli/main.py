@@ -178,10 +178,17 @@ def undo(output: Output, /, run: str | None, listed: bool, approve: tuple[str, .
 def _go(output: Output, **options: Any) -> Answer:
     from runbook_cli.request import Options, prepare
 
-    request = prepare(Options(**options, verbose=output.verbose))
+    request = prepare(Options(**options, verbose=output.verbose), meanwhile=_load)
     from runbook_cli.conduct import conduct
 
     return conduct(request, output)
+
+
+def _load() -> None:
+    """Import what a run needs."""
+    import ansible_runner  # noqa: F401 - used by launch
+
+    import runbook_cli.conduct  # noqa: F401 - used by _go
 
 
 def run_cli(arguments: list[str] | None = None) -> int:

@@ -21,6 +21,8 @@ from runbook_cli.targets import REFUSED, find_inventory, resolve
 from runbook_cli.view import some
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runbook_cli.launch import Job
 
 OURS = ("remediate_act", "remediate_approved")
@@ -68,8 +70,8 @@ class Request:
     mode: str
 
 
-def prepare(options: Options) -> Request:
-    """Validate everything.
+def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> Request:
+    """Validate everything; meanwhile is called while another process reads the inventory.
 
     Raises:
         CliError: With the documented exit code; no host has been touched.
@@ -80,10 +82,12 @@ def prepare(options: Options) -> Request:
     _check_incident(options.incident)
     sources = _sources(root, playbook, options.inventory)
     known: list[tuple[bool, dict[str, Any]]] = []
-    hosts = apart(
-        lambda: resolve(root, playbook.path, sources, options.limit, list(extra)),
-        meanwhile=lambda: known.append(_about(root, playbook, options)),
-    )
+
+    def about() -> None:
+        known.append(_about(root, playbook, options))
+        meanwhile()
+
+    hosts = apart(lambda: resolve(root, playbook.path, sources, options.limit, list(extra)), meanwhile=about)
     lifecycle, settings = known[0]
     if options.undo:
         hosts = _changed(options.undo, hosts, options.limit)
@@ -111,13 +115,7 @@ def prepare(options: Options) -> Request:
 
 
 def _about(root: Path, playbook: Playbook, options: Options) -> tuple[bool, dict[str, Any]]:
-    """Whether the playbook has the lifecycle, and the command's own variables.
-
-    What the run will need is imported here as well, while another process reads the inventory.
-    """
-    import ansible_runner  # noqa: F401 - loaded now, used by launch
-
-    import runbook_cli.conduct  # noqa: F401 - loaded now, used by the command
+    """Whether the playbook has the lifecycle, and the command's own variables."""
     from runbook_cli.pack import has_lifecycle
 
     lifecycle = has_lifecycle(root, playbook)
