@@ -121,6 +121,12 @@ def test_a_rerun_of_many_is_the_same_command_with_its_own_limit() -> None:
     assert summed(hosts)[0]["next step"] == "runbook run tune_fleet -i lab"
 
 
+def test_what_went_well_may_advise() -> None:
+    restart = "it takes a restart to reach web.service: run again with -e tuning_restart=true"
+    assert summed({**many(3), **many(3, first=3, next_step=restart)})[0]["next step"] == restart
+    assert summed({**many(3, "refused"), **many(3, first=3, next_step=restart)})[0]["next step"] != restart
+
+
 def test_what_has_to_be_mended_comes_before_the_rerun() -> None:
     hosts = {**many(5, "untouched"), "bad": host("bad", "reverted", message="measured 10 before, 30 after")}
     lines, document = summed(hosts)

@@ -198,9 +198,10 @@ def _undo(changed: Hosts, commands: Json) -> Json:
 
 
 def _next_step(document: Json, hosts: Hosts, commands: Json) -> str:
-    """What has to be mended first, then the run again: it takes only what is left."""
+    """What has to be mended, then the run again: it takes only what is left. Or what hosts that went well advise."""
     if not document["left"]:
-        return "none"
+        advice = dict.fromkeys(step for step in map(_own_step, hosts.values()) if step)
+        return " ; ".join(list(advice)[:2]) or "none"
     own = [_own_step(hosts[reason["hosts"][0]]) for reason in document["reasons"]]
     first = list(dict.fromkeys(step for step in own if step))[:2]
     return " ; ".join([*first, *_again(document, commands)]) or "see why"
