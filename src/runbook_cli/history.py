@@ -79,7 +79,7 @@ def history(records: Path) -> list[Run]:
             begun[key] = line
             continue
         intent = begun.pop(key, line)
-        if entry.get("unreachable") or str(entry.get("msg", "")).startswith(_SILENT):
+        if (entry.get("unreachable") and entry.get("reached", True)) or str(entry.get("msg", "")).startswith(_SILENT):
             _lost(run, intent)
         elif entry.get("changed"):
             _add(run, line["host"], entry)

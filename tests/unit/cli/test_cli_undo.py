@@ -118,6 +118,7 @@ def test_where_a_run_broke_off_is_gone_to_as_well(cli: Cli, records: Records) ->
         ("f2", "intent", {"module": "resource_limits", "arguments": {}, "check": False}),
         ("f3", "intent", {"module": "resource_limits", "arguments": {}, "check": False}),
         ("f3", "acted", {"module": "resource_limits", "check": False, "unreachable": True, "msg": "lost"}),
+        ("f7", "acted", {"module": "resource_limits", "check": False, "unreachable": True, "reached": False}),
         ("f4", "intent", {"module": "resource_limits", "arguments": {}, "check": False}),
         ("f4", "intent", {"module": "sysctl_profile", "arguments": {}, "check": False}),
         ("f4", "acted", {"module": "sysctl_profile", "check": False, "changed": False, "changes": []}),

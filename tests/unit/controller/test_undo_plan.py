@@ -169,7 +169,14 @@ def silent(rc: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "acted", [None, {"unreachable": True, "msg": "lost"}, {"failed": True, "msg": silent(137)}, {"msg": silent(142)}]
+    "acted",
+    [
+        None,
+        {"unreachable": True, "msg": "lost"},
+        {"unreachable": True, "reached": True, "msg": "lost"},
+        {"failed": True, "msg": silent(137)},
+        {"msg": silent(142)},
+    ],
 )
 def test_an_act_whose_effect_is_not_known_is_told_and_needs_approval(tmp_path: Path, acted: Json | None) -> None:
     act(tmp_path, "r1", step(1))
@@ -320,11 +327,20 @@ def test_wrong_input_is_one_line_and_no_connection(tmp_path: Path, options: Json
     assert found == code
 
 
-def test_a_host_that_is_gone_leaves_an_act_whose_effect_is_not_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("retries", ["0", "1"])
+def test_a_host_that_was_never_reached_has_nothing_to_undo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retries: str
+) -> None:
+    """Not so where ssh tries again: what was sent the first time may have arrived."""
+    monkeypatch.setenv("ANSIBLE_SSH_RETRIES", retries)
     act(tmp_path, "r1", step(1), host="ghost")
     code, said = play(tmp_path, {"run": "r1"}, "ghost")
     assert code == 4, said
     acted = json.loads((tmp_path / record.NAME).read_bytes().splitlines()[-1])
     assert (acted["phase"], acted["entry"]["unreachable"]) == ("acted", True)
+    assert acted["entry"]["reached"] is (retries == "1"), acted
+    if retries == "0":
+        assert plan(tmp_path, acted["run"], "ghost").message.endswith("changed nothing here")
+        return
     with pytest.raises(Refused, match="change_undo"):
         plan(tmp_path, acted["run"], "ghost")

@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import secrets
 import time
 import typing as t
@@ -43,6 +44,12 @@ def warm_up() -> None:
 
 
 warm_up()
+
+
+# What the ssh client says when it could not connect, and Ansible when sudo refused the password.
+_NOT_SENT = re.compile(
+    r"\bssh: (?:connect to host \S+ port \d+: |Could not resolve hostname )|(?:Incorrect|Missing) \w+ password"
+)
 
 
 class Errand(t.NamedTuple):
@@ -139,14 +146,24 @@ class LightAction(ActionBase):
         record.append(where, run, host, "intent", about)
         try:
             answer = errors.answer(lambda _params, _check: self.perform(params, task_vars, no_log), {}, False)
-        except AnsibleConnectionFailure as error:
-            lost = {"module": self.NAME, "check": about["check"], "unreachable": True, "msg": str(error)[:500]}
-            record.append(where, run, host, "acted", lost)
+        except AnsibleError as error:
+            reached = self._reached(error)
+            if not reached or isinstance(error, AnsibleConnectionFailure):
+                lost = {"module": self.NAME, "check": about["check"], "unreachable": True, "reached": reached}
+                record.append(where, run, host, "acted", {**lost, "msg": str(error)[:500]})
             raise
         kept = ("changed", "changes", "undo", "failed", "msg", "message")
         said = {key: answer[key] for key in kept if key in answer}
         record.append(where, run, host, "acted", {"module": self.NAME, "check": about["check"], **said})
         return self.concluded(answer, params, task_vars)
+
+    def _reached(self, error: AnsibleError) -> bool:
+        """Whether the program may have come to the target: not where ssh, or sudo, failed before it was sent."""
+        try:
+            again = self._connection.get_option("reconnection_retries")
+        except KeyError:  # another connection: nobody knows
+            return True
+        return bool(again) or not _NOT_SENT.search(str(error))
 
     def validated(self) -> tuple[dict[str, t.Any], set[str], str | None]:
         """The task's arguments after the module's own argument spec: (parameters, values to mask, error or None)."""

@@ -42,7 +42,7 @@ class Act(t.NamedTuple):
         """Whether nobody knows what it changed."""
         if self.intent.get("check"):
             return False
-        if self.acted is None or self.acted.get("unreachable"):
+        if self.acted is None or (self.acted.get("unreachable") and self.acted.get("reached", True)):
             return True
         return "changes" not in self.acted and str(self.acted.get("msg", "")).startswith(_SILENT)
 
