@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -228,6 +229,43 @@ def test_check_predicts_what_the_run_then_does_and_undo_takes_it_all_back(tmp_pa
     assert look() == tuned
 
 
+SHIPPED = {
+    "batch_recommender": (
+        "simplers-batch",
+        {"net.ipv4.tcp_wmem": "4096 65536 16777216"},
+        {"MONGODB_MAX_POOL_SIZE": "50", "OPENSEARCH_MAX_CONNECTIONS": "20"},
+        RMEM,  # the guide's value halves this kernel's own
+    ),
+    "log_collector": (
+        "logcaster",
+        {"net.core.somaxconn": "65535", FIN: "15", "net.ipv4.tcp_keepalive_time": "300"},
+        {"THREAD_POOL_SIZE": str(os.cpu_count()), "USE_DIRECT_IO": "1", "WRITE_BATCH_SIZE": "1000"},
+        "fs.file-max",  # the guide's value is far below this kernel's own
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_profile_that_ships_reaches_kernel_and_process_and_goes_without_a_trace(tmp_path: Path, name: str) -> None:
+    unit, sysctl, environment, kept = SHIPPED[name]
+    proc = f"/proc/$(systemctl show -P MainPID {unit})"
+    process = f"tr '\\0' '\\n' <{proc}/environ | grep -E '^({'|'.join(environment)})=' | sort"
+    before, had = look(CANARY), lab.on(CANARY, process).stdout
+    done, document = tune(tmp_path, f"tuning_profile={name}", "-e", "tuning_restart=true", limit=CANARY)
+    assert (done.code, outcomes(document)) == (0, {CANARY: "done"}), done.text
+    assert {key: live(CANARY, key) for key in sysctl} == sysctl
+    assert lab.on(CANARY, process).stdout.split() == sorted(f"{key}={value}" for key, value in environment.items())
+    assert summary(document, CANARY)["keys"][kept]["status"] == "better_kept"
+    if name == "log_collector":
+        assert "16384" in lab.on(CANARY, f"grep 'Max open files' {proc}/limits").stdout
+    again, unchanged = tune(tmp_path, f"tuning_profile={name}", "-e", "tuning_restart=true", limit=CANARY)
+    assert (again.code, outcomes(unchanged)) == (0, {CANARY: "healthy"}), again.text
+    done, document = lab.runbook("undo", document["run_id"], records=tmp_path, host=None)
+    assert (done.code, outcomes(document)) == (0, {CANARY: "done"}), done.text
+    assert look(CANARY) == before
+    assert lab.on(CANARY, process).stdout == had
+
+
 def test_an_unreachable_host_does_not_hold_up_the_others_and_a_rerun_takes_only_it(tmp_path: Path) -> None:
     variables = profile(tmp_path, {FIN: 15})
     podman = ["podman"] if lab.ROOT.owner() == "root" else ["sudo", "-n", "podman"]
@@ -239,9 +277,12 @@ def test_an_unreachable_host_does_not_hold_up_the_others_and_a_rerun_takes_only_
     assert done.code == 4, done.text
     assert outcomes(document) == {CANARY: "unreachable", **dict.fromkeys(REST, "done")}
     assert document["fleet"]["outcomes"]["unreachable"] == [CANARY]
+    run = document["run_id"]
     done, document = tune(tmp_path, variables)
     assert done.code == 0, done.text
     assert outcomes(document) == {CANARY: "done", **dict.fromkeys(REST, "healthy")}
+    done, document = lab.runbook("undo", run, records=tmp_path, host=None)  # nothing came to the canary in that run
+    assert (done.code, outcomes(document)) == (0, dict.fromkeys(REST, "done")), done.text
 
 
 def test_a_run_killed_on_the_way_is_taken_up_where_it_broke_off(tmp_path: Path) -> None:
