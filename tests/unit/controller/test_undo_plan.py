@@ -327,19 +327,20 @@ def test_wrong_input_is_one_line_and_no_connection(tmp_path: Path, options: Json
     assert found == code
 
 
-@pytest.mark.parametrize("retries", ["0", "1"])
+@pytest.mark.parametrize(("retries", "pipelining", "reached"), [("0", "1", False), ("1", "1", True), ("0", "0", True)])
 def test_a_host_that_was_never_reached_has_nothing_to_undo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retries: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retries: str, pipelining: str, reached: bool
 ) -> None:
-    """Not so where ssh tries again: what was sent the first time may have arrived."""
+    """Not so where ssh tries again, or takes several commands: what was sent first may have arrived."""
     monkeypatch.setenv("ANSIBLE_SSH_RETRIES", retries)
+    monkeypatch.setenv("ANSIBLE_PIPELINING", pipelining)
     act(tmp_path, "r1", step(1), host="ghost")
     code, said = play(tmp_path, {"run": "r1"}, "ghost")
     assert code == 4, said
     acted = json.loads((tmp_path / record.NAME).read_bytes().splitlines()[-1])
     assert (acted["phase"], acted["entry"]["unreachable"]) == ("acted", True)
-    assert acted["entry"]["reached"] is (retries == "1"), acted
-    if retries == "0":
+    assert acted["entry"]["reached"] is reached, acted
+    if not reached:
         assert plan(tmp_path, acted["run"], "ghost").message.endswith("changed nothing here")
         return
     with pytest.raises(Refused, match="change_undo"):

@@ -79,7 +79,7 @@ class ActionModule(LightAction):
         # Only the profile that is asked for: another one's templates may need variables that this inventory lacks.
         own = task_vars["tuning_profiles"]
         known = {**task_vars["tuning_shipped"], **(value("tuning_profiles") if isinstance(own, str) else own)}
-        name = str(self._task.args["profile"])
+        name = str(self._task.args.get("profile", ""))
         profile = self._templar.template(known.get(name) or {})
         if not isinstance(profile, dict) or not set(profile) <= set(_SETTINGS):
             raise BadInput(f"is not a mapping of {', '.join(_SETTINGS)}", f"profile {name!r}")

@@ -74,6 +74,8 @@ class LightAction(ActionBase):
     _supports_diff = True
     NAME: t.ClassVar[str]
     ENTRY: t.ClassVar[str]
+    in_one = True
+    """Whether all went to the target in one command, so that one that was not sent did nothing."""
 
     def __init_subclass__(cls) -> None:
         """Load the argument spec once, in the main process."""
@@ -163,7 +165,7 @@ class LightAction(ActionBase):
             again = self._connection.get_option("reconnection_retries")
         except KeyError:  # another connection: nobody knows
             return True
-        return bool(again) or not _NOT_SENT.search(str(error))
+        return bool(again) or not self.in_one or not _NOT_SENT.search(str(error))
 
     def validated(self) -> tuple[dict[str, t.Any], set[str], str | None]:
         """The task's arguments after the module's own argument spec: (parameters, values to mask, error or None)."""
@@ -199,6 +201,7 @@ class LightAction(ActionBase):
 
     def _ordinary(self, errand: Errand, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         wanted = {name: value for name, value in params.items() if value is not None}
+        self.in_one = False
         answer = self._execute_module(
             module_name=f"ops.runbook.{errand.module}",
             module_args=wanted,
