@@ -53,7 +53,7 @@ lab-shell: ## A shell on a host as the inventory logs in: make lab-shell HOST=db
 lab-status: ## Which lab hosts run
 	@$(LAB) status
 
-bench: setup ## Tuning a fleet beside its peers, measured (about 40 minutes); BENCH_HOSTS=10 BENCH_RUNS=1 for a glance
+bench: setup ## Tuning a fleet beside its peers, measured (about half an hour); BENCH_HOSTS=10 BENCH_RUNS=1 for a glance
 	@tests/bench/setup.sh
 	@$(BIN)/python -m tests.bench
 

@@ -139,6 +139,7 @@ class SmallSystemd:
 
     def _do(self, verb: str, unit: str) -> Completed:
         if verb == "daemon-reload":
+            time.sleep(0.02)  # the real one takes longer; a process's start is known to 0.01 s, and is after the write
             self.reload()
         elif verb in ("stop", "restart", "start"):
             self._stop(unit)
