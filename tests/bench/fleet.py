@@ -16,11 +16,12 @@ import subprocess
 import typing as t
 from pathlib import Path
 
+from tests.support.lab import AS_ROOT
+
 ROOT = Path(__file__).resolve().parents[2]
 NAME, SUBNET = "ops-bench", "10.213.58"
 STATE = Path.home() / ".cache" / "ops-runbook" / "lab"
 PROFILE: dict[str, t.Any] = json.loads(Path(__file__).with_name("profile.json").read_text())
-AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 # What any contestant may touch is kept as it was when the host was new.
 FOLDERS = "etc/sysctl.d etc/security etc/logrotate.d"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -41,8 +40,7 @@ def binary(package: str) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     fetch = ["apt-get", "download", "-q", package]
     if lab.run(fetch, cwd=FOLDER).code:  # no package lists yet, or old ones
-        root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        lab.run([*root, "apt-get", "update", "-q"])
+        lab.run([*lab.AS_ROOT, "apt-get", "update", "-q"])
         done = lab.run(fetch, cwd=FOLDER)
         assert done.code == 0, done.text
     archive = max(FOLDER.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
@@ -54,8 +52,7 @@ def binary(package: str) -> Path:
 @contextlib.contextmanager
 def watching(host: str, address: str, folder: Path) -> t.Iterator[str]:
     """The URL of a Prometheus that sees the kernel parameters of a lab host, a second after they change."""
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    copied = lab.run([*root, "podman", "cp", str(binary(EXPORTER)), f"ops-runbook-{host}:/run/node-exporter"])
+    copied = lab.run([*lab.AS_ROOT, "podman", "cp", str(binary(EXPORTER)), f"ops-runbook-{host}:/run/node-exporter"])
     assert copied.code == 0, copied.text
     flags = "--collector.disable-defaults --collector.sysctl --collector.sysctl.include=net.ipv4.tcp_fin_timeout"
     started = lab.on(host, f"systemd-run --unit=node-exporter /run/node-exporter {flags} --web.listen-address=:{PORT}")

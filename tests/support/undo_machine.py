@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import subprocess
 import typing as t
 from pathlib import Path
@@ -78,8 +77,7 @@ class Machine(t.NamedTuple):
 
     def python(self, text: str, timeout: float = 300) -> str:
         """Run a Python program on the host; what it printed."""
-        root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        argv = [*root, "podman", "exec", "-i", f"ops-runbook-{self.host}", "python3", "-I", "-B", "-"]
+        argv = [*lab.AS_ROOT, "podman", "exec", "-i", f"ops-runbook-{self.host}", "python3", "-I", "-B", "-"]
         done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=timeout, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout

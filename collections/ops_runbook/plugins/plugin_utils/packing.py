@@ -140,13 +140,14 @@ def precompile(entry: str, extra: t.Iterable[str] = ()) -> None:
     For what many hosts run: called in the main process, it costs one host's compiling and saves every host's.
     """
     for name, (_is_package, text, label) in bundle(entry, extra).items():
-        code = marshal.dumps(compile(text, label, "exec", 0, True))
-        _CODES[name] = binascii.b2a_base64(zlib.compress(code, 6), newline=False).decode("ascii") if text else ""
+        if text:
+            code = marshal.dumps(compile(text, label, "exec", 0, True))
+            _CODES[name] = binascii.b2a_base64(zlib.compress(code), newline=False).decode("ascii")
 
 
 def finder(sources: dict[str, tuple[bool, str, str]]) -> str:
     """The beginning of a program, pure ASCII, that can then import these modules; `sources` is what bundle returns."""
-    codes = {name: _CODES[name] for name in sources if _CODES.get(name)}
+    codes = {name: _CODES[name] for name in sources if name in _CODES}
     return FINDER % {"sources": ascii(sources), "codes": ascii((codes, MAGIC_NUMBER if codes else None))}
 
 
