@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -15,11 +14,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-import pytest
+from . import debian, lab
 
-from . import lab
-
-FOLDER = Path.home() / ".cache" / "ops-runbook" / "prometheus"
 SERVER, EXPORTER = "prometheus", "prometheus-node-exporter"
 PORT = 9100
 CONFIG = """\
@@ -31,22 +27,8 @@ scrape_configs:
 
 
 def binary(package: str) -> Path:
-    """The program of a Debian package, unpacked into the cache and not installed."""
-    found = FOLDER / package / "usr" / "bin" / package
-    if found.exists():
-        return found
-    if not shutil.which("apt-get"):
-        pytest.skip("no apt-get here to fetch Debian's Prometheus with")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    fetch = ["apt-get", "download", "-q", package]
-    if lab.run(fetch, cwd=FOLDER).code:  # no package lists yet, or old ones
-        lab.run([*lab.AS_ROOT, "apt-get", "update", "-q"])
-        done = lab.run(fetch, cwd=FOLDER)
-        assert done.code == 0, done.text
-    archive = max(FOLDER.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
-    done = lab.run(["dpkg-deb", "--extract", str(archive), str(FOLDER / package)])
-    assert done.code == 0, done.text
-    return found
+    """The program of a Debian package."""
+    return debian.unpacked(package) / "usr" / "bin" / package
 
 
 @contextlib.contextmanager

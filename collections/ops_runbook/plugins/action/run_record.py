@@ -72,9 +72,16 @@ class ActionModule(LightAction):
         }
         facts = {**params["facts"], **done}
         if params["phase"] == "job":
-            return outcome.conclude_job(run, facts)
+            return outcome.conclude_job(run, self._judged(facts))
         evidence = [line["entry"]["directory"] for line in lines if line["phase"] == "evidence"]
         seconds = seconds_by_phase(lines) or {"detect": float(facts.get("seconds") or 0.0)}
         check = bool(self._task.check_mode)
         more = {"run": run, "check_mode": check, "evidence": evidence[-1] if evidence else None, "seconds": seconds}
         return outcome.conclude({**facts, **more})
+
+    def _judged(self, facts: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The facts of a job; where they are the answers of several calls, with what those came to."""
+        if "results" not in facts:
+            return facts
+        results, nothing = facts.pop("results"), facts.pop("nothing")
+        return {**facts, **outcome.of_results(results, bool(self._task.check_mode), nothing)}

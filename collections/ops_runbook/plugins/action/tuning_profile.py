@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import time
 import typing as t
-from pathlib import Path
 
 from ansible import context
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.ops.runbook.plugins.module_utils import environment, limits, sysctl, tuning
-from ansible_collections.ops.runbook.plugins.module_utils.holds import read_hold
 from ansible_collections.ops.runbook.plugins.plugin_utils import (
     checks,
     experiment,
@@ -96,7 +94,7 @@ class ActionModule(LightAction):
     def perform(self, params: Json, task_vars: Json, no_log: set[str]) -> Json:
         """The experiment, or without checks and measurement the change alone."""
         began = time.monotonic()
-        _demand_free(params["kill_switch"])
+        guard.demand_no_kill_switch(params["kill_switch"])
         _validate(params)
         host = _Host(self, params, task_vars, no_log)
         watched = bool(params["checks"] or params["measurement"]) and not self._task.check_mode
@@ -238,12 +236,6 @@ class _Host:
         if answer.get("failed"):
             raise CannotLook(str(answer["msg"]))
         return answer
-
-
-def _demand_free(kill_switch: str) -> None:
-    refusal = guard.kill_switch_refusal(read_hold(str(Path(kill_switch).expanduser())))
-    if refusal:
-        raise Refused(refusal["reason"], hint=refusal["next_step"])
 
 
 def _validate(params: Json) -> None:

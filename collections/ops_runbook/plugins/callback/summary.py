@@ -13,7 +13,7 @@ version_added: "0.1.0"
 description:
   - Prints what the run came to for every target of an ops.runbook playbook, after Ansible's own recap. Where a play
     says C(ops_runbook_fleet=true) in its vars, the targets are summed up in about ten lines, also when the run is
-    interrupted.
+    interrupted. With a number in its place so many hosts make a fleet, and of fewer each is told.
   - With the variable C(ops_runbook_values=true), of a play or by C(-e), a table of values by host follows.
   - Ends C(ansible-playbook) with the exit code of the gravest outcome (see docs/design.md), and refuses a run whose
     limit names no
@@ -72,6 +72,7 @@ class CallbackModule(CallbackBase):
         os.environ.setdefault(wording.COMMANDS, json.dumps(next_))
         self.name: str | None = None
         self.fleet = self.values = False
+        self.least = 1
         self.hosts: dict[str, None] = {}
         self.outcomes: dict[str, Json] = {}
         self.problems: dict[str, Json] = {}
@@ -86,7 +87,9 @@ class CallbackModule(CallbackBase):
         refusal = guard.limit_refusal(context.CLIARGS.get("subset"))
         if refusal:
             self._end(7, f"REFUSED: {refusal['reason']}. {refusal['next_step']}")
-        if boolean(variables.get(FLEET, False), strict=False):
+        least = variables.get(FLEET, False)
+        if boolean(least, strict=False) or _is_count(least):
+            self.least = least if _is_count(least) else 1
             self._begin_fleet(play, variables)
 
     def _begin_fleet(self, play: t.Any, variables: Json) -> None:
@@ -162,7 +165,8 @@ class CallbackModule(CallbackBase):
         """Print and write what the run came to; the exit code."""
         name, self.name = str(self.name), None  # once only
         hosts = list(dict.fromkeys([*self.hosts, *sorted(reached | self.outcomes.keys() | self.problems.keys())]))
-        if not self.fleet:
+        few = len(hosts) < self.least and self.outcomes.keys() | self.problems.keys() >= set(hosts)
+        if not self.fleet or few:
             code, summed = self._say_each(hosts), None
         else:
             said = {host: self._of_fleet(host, host in reached, interrupted) for host in hosts}
@@ -234,6 +238,10 @@ class CallbackModule(CallbackBase):
         self._display.display(text, color="red", stderr=True)
         sys.stdout.flush()
         raise SystemExit(code)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _replace(path: Path, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from .errors import Refused
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -23,6 +25,18 @@ def read_hold(path: str) -> dict[str, str] | None:
         return None
     except OSError as error:
         return {"path": path, "text": "it cannot be read: %s" % os.strerror(error.errno or 0)}
+
+
+def demand_none() -> None:
+    """A person's hold on this target goes before any act.
+
+    Raises:
+        Refused: There is one.
+    """
+    hold = read_hold(PATH)
+    if hold:
+        said = hold["text"].strip() or "no reason given"
+        raise Refused("a hold is in force on the target (%s)" % said, hint="When it is over: rm %s" % hold["path"])
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:

@@ -118,6 +118,7 @@ class FilePlan:
         changes: [] or [{object, before, after}] with sha256, mode, owner and group; never the content.
         steps: [] or [the undo step], see file_step.
         before: The present content; None where there is no file.
+        data: The content that it ought to have; None for no file.
     """
 
     def __init__(self, path: str, data: Content, mode: str = "0644", owner: str = "root", group: str = "root") -> None:
@@ -125,7 +126,7 @@ class FilePlan:
             raise Refused(
                 "is a symbolic link, and this file is ours to write", path, "See who made it: ls -l %s" % path
             )
-        self.path, self._data, self._mode = path, data, mode
+        self.path, self.data, self._mode = path, data, mode
         self._now, self.before = snapshot(path)
         self._ids = account_ids(owner, group)
         wanted = {"present": data is not None, "sha256": sha256(data), "mode": mode, "owner": owner, "group": group}
@@ -141,9 +142,9 @@ class FilePlan:
             now, aside = self._now, aside_path(run_id, self.path, self.before)
             owner = (*account_ids(now["owner"], now["group"]), now["mode"])
             self.changes = [{"object": self.path, "before": shown(now), "after": shown(self._wanted)}]
-            step = file_step(self.path, aside, self._data, owner)
+            step = file_step(self.path, aside, self.data, owner)
             self.steps = [
-                dict(step, folders=missing_folders(os.path.dirname(self.path)) if self._data is not None else [])
+                dict(step, folders=missing_folders(os.path.dirname(self.path)) if self.data is not None else [])
             ]
         return self
 
@@ -159,12 +160,12 @@ class FilePlan:
         if not same(snapshot(self.path)[0], self._now):
             raise Refused("somebody changed it a moment ago", self.path, "See who, then run again.")
         put_aside(self.steps[0]["aside"], self.before)
-        if self._data is None:
+        if self.data is None:
             remove_file(self.path)
         else:
             for folder in self.steps[0]["folders"]:
                 ensure_directory(folder, 0o755)
-            replace_file(resolved(self.path), self._data, int(self._mode, 8), *self._ids)
+            replace_file(resolved(self.path), self.data, int(self._mode, 8), *self._ids)
         if not same(snapshot(self.path)[0], self._wanted):
             raise OpsError("is not what was written", self.path, "See what else writes it.")
 

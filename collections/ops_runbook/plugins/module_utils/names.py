@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Names of accounts for people; the number where an account has none."""
+"""Names for people: of accounts, with the number where one has none, and of files, whatever bytes are in them."""
 
 from __future__ import annotations
 
@@ -22,3 +22,11 @@ def group_name(gid: int) -> str:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
+
+
+def shown(path: str) -> str:
+    """A file's name as text on one line: bytes that are no UTF-8, and control characters, are escaped."""
+    import os
+
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -13,7 +13,7 @@ import stat
 from .errors import BadInput, OpsError, Refused
 from .files import account_ids, open_path, os_error
 from .lease import fence
-from .names import group_name, user_name
+from .names import group_name, shown, user_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Found:
         """[{path, field, before, after}], for people."""
         return [
             {
-                "path": _shown(self.path),
+                "path": shown(self.path),
                 "field": field,
                 "before": show(self.before[index]),
                 "after": show(self.after[index]),
@@ -139,7 +139,7 @@ class Survey:
     def omit(self, path: str, reason: str) -> None:
         """Note an object that is left alone; only the first hundreds are worth reading."""
         if len(self.omitted) < _MOST_OMITTED:
-            self.omitted.append({"path": _shown(path), "reason": reason})
+            self.omitted.append({"path": shown(path), "reason": reason})
 
     def compare(self, path: str, seen: os.stat_result, wish: dict[str, Any], top: bool = False) -> None:
         """Note path when it differs from the wish or must be left alone; a later wish adds to an earlier one."""
@@ -367,14 +367,10 @@ def _mode(mode: int) -> str:
     return "%04o" % mode
 
 
-def _shown(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _named(path: str) -> dict[str, str]:
     """A path for its undo: where it is not text, `raw` has its bytes in hexadecimal."""
-    shown = _shown(path)
-    return {"path": path} if shown == path else {"path": shown, "raw": os.fsencode(path).hex()}
+    text = shown(path)
+    return {"path": path} if text == path else {"path": text, "raw": os.fsencode(path).hex()}
 
 
 def _report(survey: Survey, done: list[Found]) -> dict[str, Any]:

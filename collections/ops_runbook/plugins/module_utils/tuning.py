@@ -7,7 +7,7 @@ nevertheless, the parts before it are put back by their own undo steps.
 
 from __future__ import annotations
 
-from .errors import BadInput, OpsError, Refused
+from .errors import BadInput, OpsError
 from .statuses import counted
 
 TYPE_CHECKING = False
@@ -63,7 +63,9 @@ def late(params: dict[str, Any]) -> list[str]:
 def _run(params: dict[str, Any], check: bool, left: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """As run; left gets what the parts say that failed, or that could not be put back."""
     _verify(params)
-    _demand_free()
+    from .holds import demand_none
+
+    demand_none()
     calls = _calls(params)
     planned = {name: _take(name, part, options, True, left) for name, part, options in calls}
     if not any(answer["changed"] for answer in planned.values()):
@@ -90,16 +92,6 @@ def _take(
         if "changes" in error.result:
             left[name] = error.result
         raise
-
-
-def _demand_free() -> None:
-    """A person's hold on this target goes before any profile."""
-    from . import holds
-
-    hold = holds.read_hold(holds.PATH)
-    if hold:
-        said = hold["text"].strip() or "no reason given"
-        raise Refused("a hold is in force on the target (%s)" % said, hint="When it is over: rm %s" % hold["path"])
 
 
 def _alone(params: dict[str, Any]) -> AbstractContextManager[None]:

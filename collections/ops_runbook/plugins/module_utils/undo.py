@@ -81,7 +81,13 @@ def _taken(lease: Any, name: str, params: dict[str, Any], check: bool) -> Iterat
 
 def longest(steps: list[dict[str, Any]]) -> float:
     """Seconds that these steps take at most."""
-    limits = {"definition": 450.0, "service_state": 450.0, "unit": 570.0, "timer": 1000.0}  # see service.longest
+    limits = {
+        "definition": 450.0,
+        "enablement": 120.0,
+        "service_state": 450.0,
+        "unit": 570.0,
+        "timer": 1000.0,
+    }  # see service.longest
     return 60.0 + sum(limits.get(step["kind"], 0.0) for step in flattened(steps))
 
 

@@ -31,7 +31,10 @@ options:
     type: bool
     default: false
   facts:
-    description: For O(phase=outcome) and O(phase=job), what happened; see the role C(remediate).
+    description:
+      - For O(phase=outcome) and O(phase=job), what happened; see the role C(remediate).
+      - For O(phase=job) it may have C(results), the answers of several calls of a module as a loop registers them, and
+        C(nothing), what is wrong where there are none. The outcome and what is said of it then come from them.
     type: dict
 extends_documentation_fragment:
   - ops.runbook.attributes

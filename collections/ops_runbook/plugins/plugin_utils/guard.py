@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ansible.inventory.manager import split_host_pattern
 
+from ..module_utils.holds import read_hold
 from .diagnosis import RISKS
+from .errors import Refused
 
 Json = dict[str, t.Any]
 REPORT_ONLY = "report_only"
@@ -96,6 +98,17 @@ def _kill_switch(_cause: Json, facts: Json) -> Refusal | None:
 
 def _hold(_cause: Json, facts: Json) -> Refusal | None:
     return _stop_file(facts["hold"], "hold", "a hold is in force on the target", "When it is over, on the target")
+
+
+def demand_no_kill_switch(path: str) -> None:
+    """For a module that acts without remedy_guard.
+
+    Raises:
+        Refused: The kill switch is set.
+    """
+    refusal = kill_switch_refusal(read_hold(str(Path(path).expanduser())))
+    if refusal:
+        raise Refused(refusal["reason"], hint=refusal["next_step"])
 
 
 def kill_switch_refusal(found: Json | None) -> Refusal | None:

@@ -135,6 +135,44 @@ def conclude_job(run: str, facts: Json) -> Json:
     return {"outcome": facts["outcome"], "target": facts["target"], "summary": summary, "lines": said}
 
 
+_OF_ERROR = {"Refused": "refused", "OpsError": "failed", "CannotLook": "escalated"}
+
+
+def of_results(results: list[Json], check: bool, nothing: str) -> Json:
+    """What came of a job that is several calls of one module: `outcome`, `message`, `next_step`.
+
+    Args:
+        results: The answers, as a loop registers them. `findings` in them ({where, what, hint}) are left to a person.
+        check: Whether they only predict.
+        nothing: What is wrong where there was nothing to do at all.
+
+    Raises:
+        BadInput: Wrong input, or an answer that is no module's of ours.
+    """
+    failed = [result for result in results if result.get("failed")]
+    for result in failed:
+        error = result.get("error") or {}
+        if error.get("kind") not in _OF_ERROR:
+            raise BadInput(
+                str(error.get("what") or result.get("msg", "")), error.get("where", ""), error.get("hint", "")
+            )
+    findings = [finding for result in results if not result.get("failed") for finding in result.get("findings") or []]
+    hints = [(result["error"].get("hint") or "") for result in failed] + [finding["hint"] for finding in findings]
+    if check and any(result.get("changed") for result in results):
+        hints.append("run again without --check")
+    told = {
+        "message": "; ".join(str(result.get("message") or result.get("msg")) for result in results) or nothing,
+        "next_step": " ; ".join(dict.fromkeys(hint for hint in hints if hint)),
+    }
+    outcomes = [_OF_ERROR[result["error"]["kind"]] for result in failed]
+    if findings or not results:
+        outcomes.append("refused")
+    if any(result.get("changed") for result in results):
+        outcomes.append("predicted" if check else "done")
+    codes = {outcome: EXIT_CODES[outcome] for outcome in outcomes or ["healthy"]}
+    return {**told, "outcome": next(name for name, code in codes.items() if code == gravest(codes.values()))}
+
+
 def _cause_of(facts: Json) -> Json | None:
     """What the person has to hear of: what cured it, else what was found last."""
     if facts["history"] and facts["history"][-1]["stable"]:

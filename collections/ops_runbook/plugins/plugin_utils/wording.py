@@ -94,7 +94,8 @@ def change_text(change: Json) -> str:
     if not isinstance(before, dict) or not isinstance(after, dict):
         return f"{change['object']}: {before} -> {after}"
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return ", ".join(f"{change['object']} {key}: {before.get(key)} -> {after.get(key)}" for key in keys)
+    told = ", ".join(f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys)
+    return f"{change['object']} {told}"
 
 
 def _proof_line(summary: Json, facts: Json) -> str:

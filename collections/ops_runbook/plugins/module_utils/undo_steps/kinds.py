@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any, Iterator
 
 _SERVICE = ("service_state", "unit")
-KINDS = ("definition", "file", "ownership", "service_state", "sysctl", "timer", "unit")
+KINDS = ("definition", "enablement", "file", "ownership", "service_state", "sysctl", "timer", "unit")
 
 
 def kind_of(name: str) -> Any:
@@ -19,6 +19,10 @@ def kind_of(name: str) -> Any:
         from . import definition
 
         return definition
+    if name == "enablement":
+        from . import enablement
+
+        return enablement
     if name == "file":
         from . import file
 
