@@ -144,14 +144,19 @@ def raw(same_exchange: bool = True) -> t.Callable[[Field], Command]:
     """One ssh per host and a shell script on its standard input."""
 
     def command(field: Field) -> Command:
-        addresses = field.folder / "addresses"
-        addresses.write_text("".join(f"{host.address}\n" for host in field.hosts))
-        ssh = ["ssh", "-i", str(STATE / "id_ed25519"), *ssh_options(same_exchange)]
-        one = f'exec {" ".join(ssh)} "root@$1" sh -s <{PEERS / "raw.sh"}'
-        argv = ["xargs", "-a", str(addresses), "-P", "50", "-n", "1", "sh", "-c", one, "raw"]
-        return argv, environment(field, Path(os.devnull))
+        return by_ssh(field, PEERS / "raw.sh", same_exchange)
 
     return command
+
+
+def by_ssh(field: Field, script: Path, same_exchange: bool = True) -> Command:
+    """A shell script on every host, fifty at a time."""
+    addresses = field.folder / "addresses"
+    addresses.write_text("".join(f"{host.address}\n" for host in field.hosts))
+    ssh = ["ssh", "-i", str(STATE / "id_ed25519"), *ssh_options(same_exchange)]
+    one = f'exec {" ".join(ssh)} "root@$1" sh -s <{script}'
+    argv = ["xargs", "-a", str(addresses), "-P", "50", "-n", "1", "sh", "-c", one, "raw"]
+    return argv, environment(field, Path(os.devnull))
 
 
 def everybody() -> list[Contestant]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from .amounts import size
 from .collectors._when import systemd_span
 from .errors import BadInput
 
@@ -19,36 +20,7 @@ if TYPE_CHECKING:
 MEMINFO = "/proc/meminfo"
 # Where a container is told what its machine's meminfo does not say; v2, v1.
 CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_UNITS = {
-    "B": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KIB": 1 << 10,
-    "MIB": 1 << 20,
-    "GIB": 1 << 30,
-    "TIB": 1 << 40,
-}
 _KEYS = ("of", "factor", "percent", "minimum", "maximum")
-
-
-def size(raw: Any, where: str) -> int:
-    """Bytes of a size: a number, or one with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB.
-
-    Raises:
-        BadInput: It is none.
-    """
-    text = str(raw).strip()
-    number = text.rstrip("BKMGTibkmgt ")
-    factor = _UNITS.get(text[len(number) :].strip().upper() or "B", 0)
-    try:
-        value = float(number)
-    except ValueError:
-        value = -1.0
-    if isinstance(raw, bool) or not factor or not 0 <= value * factor < 1 << 63:
-        raise BadInput("%r is no size" % (raw,), where, "Write bytes, or such as 64MB or 1GiB.")
-    return int(value * factor)
 
 
 def compute(asked: dict[str, Any], cpus: int, memory: int, where: str) -> int:

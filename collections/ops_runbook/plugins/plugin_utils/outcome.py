@@ -139,7 +139,7 @@ _OF_ERROR = {"Refused": "refused", "OpsError": "failed", "CannotLook": "escalate
 
 
 def of_results(results: list[Json], check: bool, nothing: str) -> Json:
-    """What came of a job that is several calls of one module: `outcome`, `message`, `next_step`.
+    """What came of a job that is several calls of one module: `outcome`, `message`, `next_step`, `findings`.
 
     Args:
         results: The answers, as a loop registers them. `findings` in them ({where, what, hint}) are left to a person.
@@ -163,6 +163,7 @@ def of_results(results: list[Json], check: bool, nothing: str) -> Json:
     told = {
         "message": "; ".join(str(result.get("message") or result.get("msg")) for result in results) or nothing,
         "next_step": " ; ".join(dict.fromkeys(hint for hint in hints if hint)),
+        "findings": findings,
     }
     outcomes = [_OF_ERROR[result["error"]["kind"]] for result in failed]
     if findings or not results:
