@@ -34,8 +34,10 @@ def machine() -> Iterator[Machine]:
     shell(HOST, f"mkdir -p $(dirname {UNLIMITED}); printf '[Unit]\nStartLimitIntervalSec=0\n' > {UNLIMITED}")
     shell(HOST, f"systemctl daemon-reload; systemctl restart {UNIT}; mkdir -p {PLAY}/data; echo a > {PLAY}/a.conf")
     shell(HOST, f"cd {PLAY}; echo 1 > data/one; echo 2 > data/two; chmod 4750 data/two; chown daemon data/one")
-    yield Machine(HOST, ("/etc", PLAY), MINE, UNIT)
-    shell(HOST, f"rm -rf {UNLIMITED} {PLAY}; systemctl daemon-reload; systemctl restart {UNIT}")
+    shell(HOST, "systemctl unmask logrotate.timer")  # it is off, and a policy turns it on
+    yield Machine(HOST, ("/etc", PLAY, "/var/log/logcaster"), MINE, UNIT)
+    shell(HOST, f"rm -rf {UNLIMITED} {PLAY}; systemctl disable --now logrotate.timer; systemctl mask logrotate.timer")
+    shell(HOST, f"systemctl daemon-reload; systemctl restart {UNIT}")
 
 
 # ---- the property
@@ -114,6 +116,16 @@ CALLS = st.one_of(
         mode=st.sampled_from(["0600", "0644"]),
     ),
     call("service_restart", name=UNIT, state=st.sampled_from(["stopped", "started", "restarted"]), steady=0.1),
+    call(
+        "log_rotation",
+        name=st.sampled_from(["logcaster", "play"]),
+        paths=["/var/log/logcaster/*.log"],
+        every=st.sampled_from(["daily", "weekly"]),
+        reopen=st.sampled_from([{"method": "reload", "unit": UNIT}, {"method": "copytruncate"}]),
+        directory=st.fixed_dictionaries({"mode": st.sampled_from(["0755", "0750"])}),
+        schedule=st.booleans(),
+        state=STATE,
+    ),
 )
 
 
