@@ -326,3 +326,43 @@ def test_an_outcome_that_is_none_is_refused() -> None:
     job = {"target": "db1", "outcome": "splendid", "message": "m", "changes": [], "undo": [], "next_step": ""}
     with pytest.raises(BadInput, match=r"outcome 'splendid': is no outcome\. One of done, healthy"):
         outcome.conclude_job("R", job)
+
+
+def answer(kind: str = "", **more: object) -> dict:
+    """One of a loop's results: a good one, or one that failed with an error of that kind."""
+    failed = {"failed": True, "error": {"kind": kind, "what": "w", "where": "x", "hint": "h"}} if kind else {}
+    return {"changed": False, "message": "m", "findings": [], **failed, **more}
+
+
+FINDING = {"kind": "broken_drop_in", "where": "/f line 2", "what": "w", "hint": "mend it", "blocks": False}
+
+
+@pytest.mark.parametrize(
+    ("results", "check", "expected"),
+    [
+        ([answer()], False, "healthy"),
+        ([answer(), answer(changed=True)], False, "done"),
+        ([answer(), answer(changed=True)], True, "predicted"),
+        ([answer(changed=True, findings=[FINDING])], False, "refused"),
+        ([answer("Refused"), answer(changed=True)], False, "refused"),
+        ([answer("CannotLook"), answer("Refused")], False, "escalated"),
+        ([answer("OpsError"), answer("CannotLook"), answer(changed=True)], True, "failed"),
+        ([], False, "refused"),
+    ],
+)
+def test_a_job_of_several_calls(results: list[dict], check: bool, expected: str) -> None:
+    assert outcome.of_results(results, check, "none named")["outcome"] == expected
+
+
+def test_what_is_said_of_several_calls() -> None:
+    told = outcome.of_results([answer("Refused", message="no"), answer(findings=[FINDING])], False, "none named")
+    assert (told["message"], told["next_step"], told["findings"]) == ("no; m", "h ; mend it", [FINDING])
+    told = outcome.of_results([answer(changed=True), answer()], True, "none named")
+    assert told["next_step"] == "run again without --check"
+    assert outcome.of_results([], False, "none named")["message"] == "none named"
+
+
+@pytest.mark.parametrize("result", [answer("BadInput"), {"failed": True, "msg": "Unsupported parameters"}])
+def test_wrong_input_of_one_call_is_the_jobs(result: dict) -> None:
+    with pytest.raises(BadInput, match=r"w|Unsupported"):
+        outcome.of_results([answer(changed=True), result], False, "none named")

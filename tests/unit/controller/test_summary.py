@@ -170,6 +170,28 @@ def test_a_failure_after_an_outcome_is_told_without_a_fleet_too(playbook: Playbo
     assert done.document["fleet"] is None
 
 
+def test_few_hosts_are_no_fleet_where_the_play_says_from_how_many_on_they_are(playbook: Playbook) -> None:
+    few = playbook.run(fleet(conclude("done"), hosts="few", vars={"ops_runbook_fleet": 5}))
+    assert "a1         DONE" in few.text
+    assert (few.code, few.document["fleet"]) == (0, None)
+    many = playbook.run(fleet(conclude("done"), hosts="few", vars={"ops_runbook_fleet": 4}))
+    assert many.lines["done"] == "4 hosts: a1, a2, a3, a4"
+    fail = {"name": "Fail", "ansible.builtin.fail": {"msg": "boom"}, "when": "inventory_hostname == 'a1'"}
+    batches = fleet(fail, conclude("done"), hosts="few", vars={"ops_runbook_fleet": 5}, serial=1, max_fail_percentage=0)
+    stopped = playbook.run(batches)
+    assert stopped.lines["untouched"].startswith("3 hosts: a2, a3, a4"), "what was not reached is told of a fleet only"
+
+
+def test_a_job_of_several_calls_is_concluded_from_their_answers(playbook: Playbook) -> None:
+    facts = {"target": "{{ inventory_hostname }}", "nothing": "none named", "results": "{{ said }}"}
+    end = {"name": "Conclude", "ops.runbook.run_record": {"phase": "job", "facts": facts}}
+    results = [{"changed": False, "message": "as wanted", "findings": []}]
+    done = playbook.run(fleet(end, hosts="few", vars={"said": results}))
+    assert (done.code, done.lines["healthy"]) == (0, "4 hosts: a1, a2, a3, a4")
+    done = playbook.run(fleet(end, hosts="few", vars={"said": []}))
+    assert (done.code, done.lines["refused"]) == (7, "4 hosts: a1, a2, a3, a4; none named")
+
+
 @pytest.mark.parametrize("by", ["variable of the play", "-e"])
 def test_the_table_of_values_on_request(by: str, playbook: Playbook) -> None:
     keys = {"vm.swappiness": {"before": "60", "wanted": "10", "after": "10", "status": "applied", "note": ""}}
