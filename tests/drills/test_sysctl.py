@@ -50,7 +50,7 @@ def now(*keys: str) -> dict[str, str]:
 
 def files() -> list[str]:
     """What lies in the places that the module writes to."""
-    return shell(f"ls -A {DROPIN} {STATE} /etc/sysctl.d/.ops-runbook-* 2>/dev/null; true").split()
+    return shell(f"ls -A {DROPIN} {STATE} /etc/sysctl.d/ops-runbook-* 2>/dev/null; true").split()
 
 
 def setting(values: dict[str, str]) -> str:

@@ -170,7 +170,7 @@ def test_copies_that_nobody_names_any_more_and_leftovers_go(etc: Path) -> None:
     for text in ("1", "2", "3"):
         (etc / "mongod.conf").write_text(text)
         capture(etc)
-        (folder(etc) / ".ops-runbook-0123.tmp").write_text("of a run that was killed")
+        (folder(etc) / "ops-runbook-0123.tmp~").write_text("of a run that was killed")
     capture(etc)
     (etc / "mongod.conf").write_text("4")
     capture(etc)

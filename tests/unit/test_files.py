@@ -353,8 +353,8 @@ def test_sigkill_at_any_step_leaves_the_old_or_the_new_file(tmp_path: Path, exis
             if content == new:
                 assert stat.S_IMODE(path.stat().st_mode) == 0o640
             for leftover in set(names(tmp_path)) - {"a"}:
-                assert leftover.startswith(".ops-runbook-")
-                assert leftover.endswith(".tmp")
+                assert leftover.startswith("ops-runbook-")
+                assert leftover.endswith(".tmp~")
                 assert stat.S_IMODE((tmp_path / leftover).stat().st_mode) & 0o007 == 0
             seen.add((code, content == new))
         if code == 0:

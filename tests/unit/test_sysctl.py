@@ -874,9 +874,9 @@ def test_sigkill_before_and_after_every_write(host: Host, scenario: str) -> None
 
 def _demand_no_mixture(host: Host, old: dict[str, str], new: dict[str, str], found: dict[str, str]) -> None:
     for name in set(found) - {"p.json", host.path().name}:
-        assert re.fullmatch(r"\.ops-runbook-[0-9a-f]{16}\.tmp", name)
+        assert re.fullmatch(r"ops-runbook-[0-9a-f]{16}\.tmp~", name)
     for name in list(found):
-        if name.endswith(".tmp"):
+        if name.endswith(".tmp~"):
             for leftover in host.top.rglob(name):
                 leftover.unlink()
             del found[name]

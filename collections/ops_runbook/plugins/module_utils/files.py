@@ -137,7 +137,8 @@ def _open_directory(path: str) -> int:
 
 def _replace(directory: int, name: str, data: bytes, mode: int, owner: tuple[int, int]) -> None:
     labels = _labels(directory, name)
-    temp = ".ops-runbook-%s.tmp" % os.urandom(8).hex()
+    # No dot at the beginning: logrotate reads hidden files of its folder. It skips a ~ at the end, as others do.
+    temp = "ops-runbook-%s.tmp~" % os.urandom(8).hex()
     file = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=directory)
     try:
         try:

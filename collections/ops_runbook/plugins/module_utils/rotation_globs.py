@@ -72,7 +72,7 @@ def _tokens(part: str) -> list[Token]:
             found.append(None)
         elif letter == "?":
             found.append((frozenset(), True))
-        elif letter == "[" and "]" in part[2 if part[0] in "!^" else 1 :]:
+        elif letter == "[" and part and "]" in part[2 if part[0] in "!^" else 1 :]:
             negated = part[0] in "!^"
             end = part.index("]", 2 if negated else 1)
             found.append((_class(part[1:end] if negated else part[:end]), negated))

@@ -97,7 +97,8 @@ def _included(where: str) -> list[str]:
     """The files that an include directive reads, in logrotate's order."""
     if not os.path.isdir(where):
         return [where] if os.path.exists(where) else []
-    names = [name for name in sorted(os.listdir(where)) if not name.startswith(".") and not name.endswith(TABOO)]
+    # logrotate reads hidden files, even those whose names end so (github.com/logrotate/logrotate/issues/434).
+    names = [name for name in sorted(os.listdir(where)) if name.startswith(".") or not name.endswith(TABOO)]
     return [path for path in (os.path.join(where, name) for name in names) if os.path.isfile(path)]
 
 
