@@ -55,6 +55,7 @@ def checks(tmp_path: Path) -> Iterator[dict[str, Any]]:
                 "warning": [{"metric": "used_percent", "operator": "<", "value": 101}],
             },
             "dns": {"type": "dns", "name": "localhost"},
+            "reclaimable": {"type": "reclaimable", "path": "/", "free_percent": 1},
             "file": {"type": "file", "path": "/etc/passwd", "files": [{"path": "/etc/passwd", "owner": "nobody"}]},
             "journal": {"type": "journal", **unit, **patterns},
             "log": {"type": "log", "path": str(tmp_path / "app.log"), **patterns, "cursor": {"inode": 0, "offset": 0}},

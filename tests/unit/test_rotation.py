@@ -317,23 +317,17 @@ def test_a_service_that_does_not_handle_the_signal(host: RotationHost) -> None:
     assert "systemctl kill --kill-who=main --signal=SIGUSR1 app.service" in text(host)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "signal.signal(signal.SIGHUP, print)",
-        "signal.signal(signal.SIGHUP, signal.SIG_IGN)",
-        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})",
-    ],
-)
-def test_services_that_a_signal_does_not_end(host: RotationHost, code: str) -> None:
-    code = f"import signal, time; {code}; print(1, flush=True); time.sleep(60)"
+def test_a_service_that_handles_the_signal_and_one_that_has_just_ended(host: RotationHost) -> None:
+    code = "import signal, time; signal.signal(signal.SIGHUP, print); print(1, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout and process.stdout.readline()
             host.units["app.service"] = service("app.service", process.pid)
-            assert host.rotate(reopen={"method": "signal", "unit": "app.service"})["changed"]
+            assert host.rotate(reopen={"method": "signal", "unit": "app.service"}, check=True)["changed"]
         finally:
             process.kill()
+    host.units["app.service"] = service("app.service", 999999999)
+    assert host.rotate(reopen={"method": "signal", "unit": "app.service"})["changed"]
 
 
 def test_a_reload(host: RotationHost) -> None:
@@ -662,6 +656,47 @@ def test_a_writer_that_does_not_reopen_is_named_and_the_policy_put_back(host: Ro
     assert (result["changed"], result["undo"]["kind"], len(result["changes"])) == (True, "none", 1)
     assert not (host.etc / "app").exists()
     assert (host.logs / "app.log.1").read_text() == "a line\n"
+
+
+def test_a_writer_that_did_not_follow_is_named_by_every_later_call(host: RotationHost) -> None:
+    with writer(host.logs / "app.log", "") as one:
+        try:
+            (host.logs / "app.log").rename(host.logs / "app.log.1")
+            host.log("app.log", "")
+            (finding,) = host.rotate()["findings"]
+            assert (finding["kind"], finding["where"], finding["blocks"]) == (
+                "not_reopened",
+                f"{host.logs}/app.log.1",
+                False,
+            )
+            assert f"(pid {one.pid}) still writes into it" in finding["what"]
+            host.units["app.service"] = service("app.service", 0, CanReload="yes")
+            by_reload = host.rotate(reopen={"method": "reload", "unit": "app.service"})
+            assert by_reload["findings"][0]["hint"] == "systemctl reload app.service"
+            by_signal = host.rotate(reopen={"method": "signal", "unit": "app.service"})
+            assert by_signal["findings"][0]["hint"].endswith("--signal=HUP app.service")
+            with pytest.raises(OpsError, match="still writes into the rotated file"):
+                host.rotate(trial=True, trial_timeout=0.3)
+        finally:
+            one.kill()
+    assert host.rotate()["findings"] == []
+
+
+def test_what_a_rotation_that_broke_off_left_is_named(host: RotationHost) -> None:
+    for name in ("app.log.1.gz-2026010502.backup", "app.log.2.gz-2026010502.backup"):
+        host.log(name)
+    (finding,) = host.rotate()["findings"]
+    assert (finding["kind"], finding["where"]) == ("left_over", f"{host.logs}/app.log.1.gz-2026010502.backup")
+    assert finding["what"].endswith("(and 1 more)")
+
+
+def test_who_is_not_seen_is_not_named(host: RotationHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(_host: RotationHost, pid: int) -> dict[str, str]:
+        raise PermissionError
+
+    monkeypatch.setattr(_proc, "descriptors", hidden)
+    host.log("app.log.1")
+    assert host.rotate()["findings"] == []
 
 
 def test_a_copy_keeps_the_writer(host: RotationHost) -> None:

@@ -71,33 +71,6 @@ def test_what_makes_no_sense(asked: dict[str, t.Any], says: str) -> None:
     assert caught.value.where.startswith("variables.X")
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        (5, 5),
-        ("5", 5),
-        ("5B", 5),
-        ("64MB", 64_000_000),
-        ("64 MB", 64_000_000),
-        ("64MiB", 64 << 20),
-        ("1.5GiB", 3 << 29),
-        ("2tb", 2 * 10**12),
-        ("1kB", 1000),
-        ("0", 0),
-    ],
-)
-def test_sizes(text: object, value: int) -> None:
-    assert sizing.size(text, "x") == value
-
-
-@pytest.mark.parametrize(
-    "text", ["", "MB", "5M", "5 bananas", "-1MB", "nan", "inf", "1e400GB", True, None, "9999999TB", "1B5"]
-)
-def test_what_is_no_size(text: object) -> None:
-    with pytest.raises(BadInput):
-        sizing.size(text, "x")
-
-
 @given(st.integers(1, 512), NUMBERS, st.floats(0.001, 100), st.none() | NUMBERS, st.none() | NUMBERS)
 def test_never_outside_its_bounds(cpus: int, memory: int, percent: float, low: int | None, high: int | None) -> None:
     asked = {"of": "memory", "percent": percent, "minimum": low, "maximum": high}

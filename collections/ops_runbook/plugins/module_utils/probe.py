@@ -28,6 +28,7 @@ TYPES = (
     "mongodb",
     "oom_kills",
     "process",
+    "reclaimable",
     "systemd_unit",
     "tcp_port",
 )

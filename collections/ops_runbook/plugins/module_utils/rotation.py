@@ -52,13 +52,13 @@ def run_on(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 def late(params: dict[str, Any]) -> list[str]:
     """The module_utils that a call imports late."""
-    names = ["rotation_schedule", "holds", "undo", "undo_steps.file"]
+    names = ["rotation_schedule", "rotation_left", "holds", "undo", "undo_steps.file"]
     if params["schedule"]:
         names.append("undo_steps.enablement")
     if params["directory"]:
         names += ["ownership", "undo_steps.ownership"]
     if params["trial"]:
-        names += ["rotation_trial", "collectors._proc"]
+        names.append("rotation_trial")
     if params["reopen"] and params["reopen"]["unit"]:
         names += ["unit_look", "platforms.systemd"]
     return names + (["lease"] if params["lease"] else [])
@@ -190,6 +190,8 @@ class _Job:
         return "%s %s" % (user_name(uid), group_name(gid))
 
     def _findings(self, data: bytes | None) -> list[dict[str, Any]]:
+        from .rotation_left import left
+
         found = covered_twice(self._setup, self._stanza, self._patterns)
         known = {each["where"].partition(" line ")[0] for each in found}
         mended = {change["object"].partition(" of ")[2] for change in self._mend["changes"]}
@@ -202,7 +204,7 @@ class _Job:
             told = each["kind"] == "unsafe_directory" and each["blocks"]  # by the loop above, or it is mended
             if not told and each["where"].partition(" line ")[0] not in known:
                 found.append(each)
-        return found
+        return found + left(self._host, list(self._logs.files), self._params["reopen"])
 
     def _look_at_schedule(self) -> tuple[dict[str, Any], bool]:
         from . import rotation_schedule as schedule

@@ -255,7 +255,7 @@ def _script(reopen: dict[str, Any]) -> Managed:
         script = _shell_words(reopen["command"])
     elif method == "reload":
         script = (
-            'case "$(systemctl show --property=ActiveState --value %s)" in inactive|failed) exit 0 ;; esac\n'
+            'case "$(systemctl show --property=SubState --value %s)" in dead|failed|auto-restart*) exit 0 ;; esac\n'
             "systemctl reload %s" % (unit, unit)
         )
     else:

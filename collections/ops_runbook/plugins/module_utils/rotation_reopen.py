@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .collectors import _proc
 from .errors import BadInput, Refused
 from .rotation_policy import signal_name
 
@@ -30,19 +31,14 @@ def demand_reopens(host: Host, reopen: dict[str, Any]) -> None:
     import signal
 
     name = signal_name(reopen["signal"])
-    if unit.pid and not _catches(unit.pid, int(getattr(signal, name))):
-        hint = "See which one it takes; without any: method: copytruncate."
+    if unit.pid and not _handles(host, unit.pid, int(getattr(signal, name))):
+        hint = "See which one it takes, or use method: reload, if its unit has one; without any: copytruncate."
         raise Refused("its process %d does not handle %s, which would end it" % (unit.pid, name), unit.name, hint)
 
 
-def _catches(pid: int, number: int) -> bool:
-    """Whether a signal does not end a process: it has a handler, waits for it with sigwait, or ignores it.
-
-    One that has just ended counts as such.
-    """
+def _handles(host: Host, pid: int, number: int) -> bool:
+    """Whether a process handles a signal; one that has just ended is not ended by it."""
     try:
-        with open("/proc/%d/status" % pid) as stream:
-            masks = [int(line.split()[1], 16) for line in stream if line.startswith(("SigBlk:", "SigCgt:", "SigIgn:"))]
-    except OSError:
+        return _proc.handles(_proc.text(host, pid, "status"), number)
+    except _proc.GONE:
         return True
-    return any(mask >> (number - 1) & 1 for mask in masks)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A forced rotation on request, after which every writer must write into the new file.
+"""Who writes into a rotated log; and a forced rotation on request, after which nobody may.
 
-A writer that keeps the old one writes into what is compressed and removed later: its lines are lost by the next
-rotation but one, without a word anywhere. The trial names it while nothing is lost yet.
+A writer that keeps the old file is not told again, because its new log stays empty: logrotate says nothing, and ends
+with 0. It is named while all its lines are still there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .rotation_look import CONFIG, SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Iterable, Iterator
 
     from .host import Host
     from .rotation_look import Setup
@@ -77,6 +77,18 @@ def _open_for_writing(place: str, target: str) -> Key | None:
     return key if int(flags.split()[1], 8) & _WRITES else None
 
 
+def members(files: Iterable[str]) -> dict[Key, str]:
+    """What was rotated away from these logs, by what stays the same of it."""
+    logs = set(files)
+    found: dict[Key, str] = {}
+    for path in logs:
+        folder, name = os.path.split(path)
+        for other, seen in _entries(folder):
+            if other.startswith((name + ".", name + "-")) and os.path.join(folder, other) not in logs:
+                found[key_of(seen)] = os.path.join(folder, other)
+    return found
+
+
 def run(
     host: Host, setup: Setup, path: str, files: dict[str, os.stat_result], options: dict[str, Any]
 ) -> dict[str, Any]:
@@ -97,11 +109,12 @@ def run(
         OpsError: logrotate failed, a log was not rotated, or a writer still writes into the old file; `result.trial`
             has the same two lists.
     """
-    keys = {key_of(seen): name for name, seen in files.items()}
+    rotated_before = members(files)
+    keys = {**rotated_before, **{key_of(seen): name for name, seen in files.items()}}
     before = writers(host, keys)
     _rotate(host, setup, path)
     rotated, missed = _outcome(files, options)
-    late = [] if options["copies"] else _still_old(host, keys, options["timeout"])
+    late = [] if options["copies"] else _still_old(host, keys, set(rotated_before), options["timeout"])
     old = {(one.pid, one.key) for one in late}
     told = [one.told((one.pid, one.key) not in old) for one in before]
     told += [one.told(False) for one in late if (one.pid, one.key) not in {(each.pid, each.key) for each in before}]
@@ -160,20 +173,22 @@ def _siblings(path: str) -> list[tuple[str, os.stat_result]]:
     """Files whose names begin as the log's does."""
     folder, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
-    found = []
-    for other in os.listdir(folder):
-        if other.startswith(stem):
-            try:
-                found.append((os.path.join(folder, other), os.lstat(os.path.join(folder, other))))
-            except FileNotFoundError:
-                continue
-    return found
+    return [(os.path.join(folder, other), seen) for other, seen in _entries(folder) if other.startswith(stem)]
 
 
-def _still_old(host: Host, keys: dict[Key, str], timeout: float) -> list[Writer]:
+def _entries(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """(name, what it is) of all that lies in a folder."""
+    for name in sorted(os.listdir(folder)):
+        try:
+            yield name, os.lstat(os.path.join(folder, name))
+        except FileNotFoundError:  # logs come and go
+            continue
+
+
+def _still_old(host: Host, keys: dict[Key, str], rotated: set[Key], timeout: float) -> list[Writer]:
     """Who writes into a rotated file when the time is up."""
     until = time.monotonic() + timeout
-    gone = {key: path for key, path in keys.items() if not _is_at(path, key)}
+    gone = {key: path for key, path in keys.items() if key in rotated or not _is_at(path, key)}
     while True:
         left = writers(host, gone)
         if not left or time.monotonic() >= until:

@@ -51,6 +51,9 @@ options:
       - V(oom_kills) takes C(unit), C(window) and C(cursor) and counts processes the kernel killed for want of memory.
       - V(process) takes C(unit), C(exe), C(user) and C(sample) and looks at the main process and for copies outside
         the unit.
+      - V(reclaimable) takes C(path), C(free_percent), C(free_bytes), C(free_inodes_percent), C(policy), C(roots),
+        C(protect), C(evidence_since), C(again), C(reopen) and C(report) and tells what
+        M(ops.runbook.disk_reclaim) would give back.
       - V(systemd_unit) takes C(unit) and C(cursor) and gives what systemd knows.
       - V(tcp_port) takes C(port), C(host) and C(unit) and gives the listener and whether a connection gets through.
       - C(unit) may be a list of names, such as C([mongod, mongodb]). The first one that exists is taken.
@@ -239,6 +242,7 @@ if PACKED:  # Ansible packs what it sees imported; probe.run imports only the co
         mongodb,
         oom_kills,
         process,
+        reclaimable,
         systemd_unit,
         tcp_port,
     )

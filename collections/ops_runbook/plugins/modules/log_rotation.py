@@ -106,7 +106,9 @@ options:
     choices: [gzip, xz, zstd, none]
     default: gzip
   rotate_empty:
-    description: Whether empty logs are rotated, too.
+    description:
+      - Whether empty logs are rotated, too. After a rotation that broke off this loses lines. The log of a writer that
+        was not told is empty, and what it writes into would be compressed.
     type: bool
     default: false
   owner:
@@ -317,6 +319,8 @@ findings:
       description:
         - V(covered_twice), V(unsafe_directory) or V(refused) where the policy could not have its effect.
         - V(broken_drop_in) for a mistake in another file.
+        - V(not_reopened) for a process that writes into a rotated log after a rotation that broke off, and
+          V(left_over) for what such a one left beside the logs.
         - V(not_scheduled), V(not_run), V(failed_run) or V(too_rare) of what starts C(logrotate).
       type: str
     where:

@@ -15,6 +15,8 @@ from .errors import Refused
 
 Json = dict[str, t.Any]
 REPORT_ONLY = "report_only"
+ESCALATE = "escalate"
+"""A cause with this remedy is known, and no safe act for it is."""
 
 
 class Refusal(t.TypedDict):
@@ -137,6 +139,8 @@ def _blast_radius(_cause: Json, facts: Json) -> Refusal | None:
 def _missing_remedy(cause: Json, facts: Json) -> Refusal | None:
     if facts["remedy_file"]:
         return None
+    if cause["remedy"] == ESCALATE:
+        return Refusal(rule=ESCALATE, reason="no safe act is known", next_step=str(cause.get("next_step") or ""))
     return Refusal(
         rule="missing_remedy",
         reason=f"the remedy {cause['remedy']} does not exist",

@@ -7,6 +7,7 @@ import typing as t
 
 from . import wording
 from .errors import BadInput
+from .guard import ESCALATE
 from .wording import Json
 
 EXIT_CODES = {
@@ -25,8 +26,6 @@ EXIT_CODES = {
 }
 GRAVITY = (1, 2, 5, 6, 8, 7, 4, 3, 0)
 """Several hosts: the first of these that occurs is the run's exit code."""
-ESCALATE = "escalate"
-"""A cause with this remedy is known, and no safe act for it is."""
 
 
 def gravest(codes: t.Iterable[int]) -> int:

@@ -51,6 +51,14 @@ DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
         [],
         [_rule("running", "==", False), _rule("state", "in", ["T", "t", "Z"]), _rule("foreign_count", ">", 0)],
     ),
+    "reclaimable": (
+        [_rule("free_percent", "<", 20, "percent"), _rule("reachable", "==", False)],
+        [
+            _rule("exists", "==", False),
+            _rule("free_percent", "<", 15, "percent"),
+            _rule("free_inodes_percent", "<", 10, "percent"),
+        ],
+    ),
     "systemd_unit": (
         [_rule("active_state", "in", ["reloading", "activating"]), _rule("need_reload", "==", True)],
         [
@@ -194,6 +202,27 @@ def _process(data: Json) -> str:
     return f"{data['command']} (pid {data['pid']}) in state {data['state']}, {size(data['rss_bytes'])}"
 
 
+def _reclaimable(data: Json) -> str:
+    if data["exists"] is False:
+        return f"{data['path']} does not exist"
+    inodes = data["free_inodes_percent"]
+    told = f"{data['free_percent']:g} % of {data['mount_point']} is free"
+    told += f", {inodes:g} % of its inodes" if inodes is not None and inodes < (data["free_percent"] or 0) else ""
+    if data["reachable"] is None:
+        return told
+    told += f"; by policy {data['reclaimable_inodes']} files with {size(data['reclaimable_bytes'])} may go"
+    if data["deleted_open_bytes"]:
+        first = data["deleted_open"][0]
+        who = f"{first['command']} (pid {first['pid']})"
+        told += f"; deleted but open: {size(data['deleted_open_bytes'])}, first {first['path']} in {who}"
+    told += "; it was reclaimed within a day" if data["reclaimed_recently"] else ""
+    fullest = [
+        f"{one['directory']} {size(one['bytes'])} (grows {size(one['bytes_per_hour'])} an hour)"
+        for one in data["growers"][:3]
+    ]
+    return f"{told}; fullest: {', '.join(fullest)}" if fullest else told
+
+
 def _systemd_unit(data: Json) -> str:
     unit, state = data["unit"], data["active_state"]
     if not data["exists"]:
@@ -232,6 +261,7 @@ _SUMMARIES: dict[str, t.Callable[[Json], str]] = {
     "mongodb": _mongodb,
     "oom_kills": _oom_kills,
     "process": _process,
+    "reclaimable": _reclaimable,
     "systemd_unit": _systemd_unit,
     "tcp_port": _tcp_port,
 }

@@ -88,3 +88,12 @@ def opened(host: Host, path: str) -> FileStat | None:
         return host.stat(path)
     except GONE:
         return None
+
+
+def handles(status: str, number: int) -> bool:
+    """Whether a process has a handler for a signal, by its /proc/PID/status; without one the signal would end it.
+
+    One that waits for it (sigwait) looks just like one that it would end, so that it has to be told by a reload.
+    """
+    mask = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(mask, 16) >> (number - 1) & 1)
