@@ -53,9 +53,11 @@ lab-shell: ## A shell on a host as the inventory logs in: make lab-shell HOST=db
 lab-status: ## Which lab hosts run
 	@$(LAB) status
 
-bench: setup ## Tuning a fleet beside its peers, measured (about half an hour); BENCH_HOSTS=10 BENCH_RUNS=1 for a glance
+bench: setup ## A fleet tuned and its logs rotated beside peers, logs counted beside grep and jq (about 45 minutes)
 	@tests/bench/setup.sh
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.rotation
+	@PYTHONPATH=collections:. $(BIN)/python -m tests.bench.logs --write
 
 clean: lab-down ## End the lab and remove .venv and caches of this checkout
 	@rm -rf .venv .venv-core221 .venv-bench .pytest_cache .mypy_cache .ruff_cache .coverage dist

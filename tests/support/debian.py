@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,36 @@ import pytest
 from . import lab
 
 FOLDER = Path.home() / ".cache" / "ops-runbook" / "debian"
+PROGRAMS = {
+    "jq": ("usr/bin/jq", "jq", "libjq1", "libonig5"),
+    "logrotate": ("usr/sbin/logrotate", "logrotate", "libpopt0"),
+    "mawk": ("usr/bin/mawk", "mawk"),
+    "time": ("usr/bin/time", "time"),
+    "zstd": ("usr/bin/zstd", "zstd"),
+}
+"""Where a program lies in its package, the package, and libraries of it that not every machine has."""
+WRAPPER = """#!/bin/sh
+LD_LIBRARY_PATH={libraries} exec {program} "$@"
+"""
+
+
+def program(name: str) -> str:
+    """The path of a program: this machine's own, else a script that runs the one of Debian's package."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if found:
+        return found
+    inside, *packages = PROGRAMS[name]
+    folder = unpacked(*packages)
+    script = folder / "wrapped" / name
+    libraries = ":".join(sorted({str(path.parent) for path in folder.rglob("*.so.*")}))
+    text = WRAPPER.format(libraries=libraries, program=folder / inside)
+    if not script.exists() or script.read_text() != text:
+        script.parent.mkdir(exist_ok=True)
+        fresh = script.with_name(f"{name}.{os.getpid()}")
+        fresh.write_text(text)
+        fresh.chmod(0o755)
+        fresh.replace(script)
+    return str(script)
 
 
 def unpacked(*packages: str) -> Path:

@@ -117,7 +117,7 @@ def rotation_host(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[RotationHost]:
     """A host whose configuration is empty but for the main file."""
     top = pathlib.Path(tempfile.mkdtemp(prefix="ops-runbook-test-")).resolve()
     top.chmod(0o755)
-    host = RotationHost(top, logrotate(monkeypatch))
+    host = RotationHost(top, debian.program("logrotate"))
     for folder in (host.etc, host.logs):
         folder.mkdir()
     main = top / "logrotate.conf"
@@ -129,6 +129,7 @@ def rotation_host(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[RotationHost]:
         monkeypatch.setattr(module, "FOLDER", str(host.etc))
     monkeypatch.setattr(rotation_verify, "SCRATCH", str(top / "run"))
     monkeypatch.setattr(rotation_schedule, "_WAIT", 0.5)
+    monkeypatch.setattr(rotation, "program_of", lambda name: None if name == "none" else "/bin/true")
     monkeypatch.setattr(managed_file, "STATE", str(top / "state"))
     everybody = _proc.pids
     monkeypatch.setattr(_proc, "pids", lambda looks: [pid for pid in everybody(looks) if _may_look(pid)])
@@ -145,14 +146,3 @@ def _may_look(pid: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def logrotate(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The path of logrotate: this machine's, else one unpacked from Debian's package."""
-    found = shutil.which("logrotate", path="/usr/sbin:/usr/bin:/sbin")
-    if found:
-        return found
-    folder = debian.unpacked("logrotate", "libpopt0")
-    library = next(folder.glob("usr/lib/*/libpopt.so.0"))
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
-    return str(folder / "usr/sbin/logrotate")

@@ -19,10 +19,11 @@ from ansible_collections.ops.runbook.plugins.module_utils import managed_file, r
 from ansible_collections.ops.runbook.plugins.module_utils.errors import Refused
 from ansible_collections.ops.runbook.plugins.module_utils.specs.log_rotation import ARGUMENT_SPEC, RULES
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing
-from rotation_host import MAIN, logrotate
+from rotation_host import MAIN
 from systemd_host import FIXTURES
 from test_files import root_only
 from test_ownership import oldest
+from tests.support import debian
 
 pytestmark = root_only
 Json = dict[str, t.Any]
@@ -47,7 +48,7 @@ CALLS: list[Json] = [
     {**NONE, "paths": ["LOGS/*.log"], "max_age": "soon"},
     {**NONE, "paths": ["/etc/*.log"]},
     {"paths": ["LOGS/*.log"], "every": "daily", "reopen": {"method": "signal", "unit": "nosuch"}},
-    {"paths": ["LOGS/*.log"], "size": "1GiB", "reopen": {"method": "copytruncate"}, "compression": "zstd"},
+    {"paths": ["LOGS/*.log"], "size": "1GiB", "reopen": {"method": "copytruncate"}, "compression": "gzip"},
     {"state": "absent"},
 ]
 
@@ -61,7 +62,7 @@ def target(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
         folder.chmod(0o755)
     (tmp_path / "logs" / "app.log").write_text("a line\n")
     (tmp_path / "logrotate.conf").write_text(MAIN.format(folder=tmp_path / "logrotate.d"))
-    (tools / "logrotate").symlink_to(logrotate(monkeypatch))
+    (tools / "logrotate").symlink_to(debian.program("logrotate"))
     (tools / "systemctl").write_text(SYSTEMCTL.format(fixtures=FIXTURES))
     (tools / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")

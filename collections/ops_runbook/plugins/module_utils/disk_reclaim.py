@@ -132,6 +132,8 @@ def _act(host: Host, job: Job) -> None:
             job.look.survey.omit(one.unit, problem)
         else:
             job.released.append(one)
+    if job.released and _settles(job):  # the descriptor is gone before the room is back
+        return
     if job.deleting:
         _delete(job)
 
