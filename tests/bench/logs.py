@@ -24,6 +24,7 @@ from pathlib import Path
 
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing
 from tests.support import debian
+from tests.support.specs import defaults
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/bench/logs.md"
@@ -31,19 +32,7 @@ MARK = "--mark--"
 TOOLS = ("grep", "awk", "sort", "uniq", "tail", "wc", "bash")
 LENT = ("jq", "time")
 """Those that not every machine has come out of Debian's packages, and are not installed."""
-DEFAULTS: dict[str, t.Any] = {
-    "rotated": True,
-    "format": "auto",
-    "time_field": None,
-    "since": None,
-    "until": None,
-    "cursors": None,
-    "counts": {},
-    "values": {},
-    "groups": {},
-    "ratios": {},
-    "timeout": 300,
-}
+DEFAULTS = defaults("log_stats_info")
 Answer = dict[str, t.Any]
 
 

@@ -25,6 +25,17 @@ def hosts(records: Path) -> Path:
     return records
 
 
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> t.Callable[[str], None]:
+    """Say a figure, also when the drill succeeds."""
+
+    def say(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n  {text}", end="")
+
+    return say
+
+
 def pytest_terminal_summary(terminalreporter: t.Any) -> None:
     """Print the table and leave it for the summary of all lanes."""
     if not table.ROWS:

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 from tests.support import lab, sequences
-from tests.support.sequences import FOLDER, ROTATE, STATUS
+from tests.support.sequences import FOLDER, ROTATE, STATUS, Tell
 
-Tell = t.Callable[[str], None]
 BENCH = sequences.Bench("fleet07")
 RATE, FAST = 500, 5000  # lines per second
 NONE, COPIES = {"method": "none"}, {"method": "copytruncate"}
@@ -52,17 +51,6 @@ def host() -> Iterator[None]:
 def clean(host: None) -> None:
     """Every drill begins with nothing."""
     BENCH.pristine()
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Say a figure, also when the drill succeeds."""
-
-    def say(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n  {text}", end="")
-
-    return say
 
 
 def policy(folder: Path, **options: t.Any) -> sequences.Answer:

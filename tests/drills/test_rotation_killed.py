@@ -16,9 +16,8 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.ops.runbook.plugins.module_utils.specs.log_rotation import ARGUMENT_SPEC, RULES
 from tests.support import lab, sequences
-from tests.support.sequences import DROPIN, FOLDER, LEFT, PROGRAMS, ROTATE, STATES, STATUS
+from tests.support.sequences import DROPIN, FOLDER, LEFT, PROGRAMS, ROTATE, STATES, STATUS, Tell
 
-Tell = t.Callable[[str], None]
 BENCH = sequences.Bench("fleet08")
 RATE, MOST = 500, 60  # lines per second; moments of a run
 KILL = f"python3 -ISB {PROGRAMS}/killed_at.py"
@@ -59,17 +58,6 @@ def host() -> Iterator[None]:
 def clean(host: None) -> None:
     """Every drill begins with nothing."""
     BENCH.pristine()
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Say a figure, also when the drill succeeds."""
-
-    def say(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n  {text}", end="")
-
-    return say
 
 
 class Killed(t.NamedTuple):

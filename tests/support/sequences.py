@@ -17,6 +17,8 @@ import yaml
 
 from . import lab
 
+Tell = t.Callable[[str], None]
+"""Says a figure."""
 FOLDER, STATES, NAME = "/var/log/sequence", "/run/sequence", "sequence"
 DROPIN, STATUS = f"/etc/logrotate.d/{NAME}", "/var/lib/logrotate/status"
 PROGRAMS = "/opt/sequence"

@@ -25,13 +25,13 @@ from ansible_collections.ops.runbook.plugins.module_utils import (
 )
 from ansible_collections.ops.runbook.plugins.module_utils.collectors import _proc
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
-from ansible_collections.ops.runbook.plugins.module_utils.specs.log_rotation import ARGUMENT_SPEC
 from systemd_host import recorded
 from tests.support import debian
+from tests.support.specs import defaults
 
 Json = dict[str, t.Any]
 MAIN = "weekly\nrotate 4\ncreate\ninclude {folder}\n"
-DEFAULTS: Json = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}  # type: ignore[attr-defined]
+DEFAULTS = defaults("log_rotation")
 REOPEN: Json = {"method": "none", "unit": None, "signal": "HUP", "command": None}
 
 

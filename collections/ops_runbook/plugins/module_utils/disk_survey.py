@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from . import disk_protected as data
 from .disk_policy import KINDS, Rule, is_rotated
 from .errors import CannotLook
-from .files import open_path
+from .files import open_directory
 from .names import shown
 
 TYPE_CHECKING = False
@@ -142,7 +142,7 @@ class Survey:
             if path.count("/") > _DEEPEST:  # a descriptor is open for each folder on the way
                 self.omit(path, "lies deeper than %d folders" % _DEEPEST)
             else:
-                inner = _open_folder(path) if folder is None else os.open(_name(path), _FOLDER, dir_fd=folder)
+                inner = open_directory(path) if folder is None else os.open(_name(path), _FOLDER, dir_fd=folder)
         except FileNotFoundError:
             pass
         except NotADirectoryError:
@@ -274,14 +274,6 @@ def _names(path: str) -> list[str]:
         return sorted(os.listdir(path))
     except OSError:  # no such journal here
         return []
-
-
-def _open_folder(path: str) -> int:
-    item = open_path(path)
-    try:
-        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=item)
-    finally:
-        os.close(item)
 
 
 def _order(one: Candidate) -> Any:

@@ -116,7 +116,7 @@ def replace_file(real: str, data: bytes, mode: int, uid: int | None, gid: int | 
     """Like write_file, for a real path: with a link on the way it fails."""
     folder, name = os.path.split(real)
     try:
-        directory = _open_directory(folder)
+        directory = open_directory(folder)
         try:
             if not _replaceable(directory, name):
                 raise BadInput("is not a regular file, so it is not replaced", real, "Name the file itself.")
@@ -127,7 +127,12 @@ def replace_file(real: str, data: bytes, mode: int, uid: int | None, gid: int | 
         raise os_error(error, real) from None
 
 
-def _open_directory(path: str) -> int:
+def open_directory(path: str) -> int:
+    """A descriptor of the directory at an absolute path, no part of which may be a link.
+
+    Raises:
+        OSError: As open_path, or it is no directory.
+    """
     item = open_path(path)
     try:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=item)
