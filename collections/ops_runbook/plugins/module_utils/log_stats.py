@@ -12,11 +12,12 @@ import time
 from .errors import BadInput, CannotLook, OpsError
 from .host import utc
 from .log_stats_cursor import cursor_of
-from .log_stats_files import expand, open_log, shown
+from .log_stats_files import expand, open_log
 from .log_stats_jobs import Count, Job, parse_jobs, parse_ratios
 from .log_stats_scan import Scan, Span
 from .log_stats_sketch import percent
 from .log_stats_time import parse_moment
+from .names import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

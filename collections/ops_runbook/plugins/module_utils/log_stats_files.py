@@ -10,6 +10,7 @@ import time
 
 from .errors import CannotLook
 from .files import os_error
+from .names import shown
 
 # What logrotate, loggers and servers append: .1, -20260101, .2026-01-05T02-00-07, and then what compresses.
 _ROTATED = re.compile(r"[.-](\d[\dT:_.-]*?)(?:\.(gz|bz2|xz|zst))?\Z")
@@ -77,12 +78,6 @@ class Log:
     def files(self) -> list[LogFile]:
         """All of them, the oldest first."""
         return [*self.old, *([self.live] if self.live else [])]
-
-
-def shown(path: str) -> str:
-    """A path for people and JSON: line breaks and bytes that are no UTF-8 are escaped."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def expand(names: list[str], rotated: bool) -> dict[str, list[str]]:

@@ -9,12 +9,13 @@ import time
 from .errors import CannotLook
 from .log_stats_beside import WORTH, Beside, spare_core
 from .log_stats_cursor import copy_of, end_of, mark_at, since_cursor
-from .log_stats_files import LogFile, shown
+from .log_stats_files import LogFile
 from .log_stats_jobs import Count, parse_jobs
 from .log_stats_match import Block
 from .log_stats_read import Broken, Reading, Shortened, bounds, line_at, time_at
 from .log_stats_records import Records, is_json
 from .log_stats_time import Window, json_clock
+from .names import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
