@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.ops.runbook.plugins.module_utils import (
     managed_file,
     rotation,
+    rotation_job,
     rotation_look,
     rotation_schedule,
     rotation_trial,
@@ -129,7 +130,7 @@ def rotation_host(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[RotationHost]:
         monkeypatch.setattr(module, "FOLDER", str(host.etc))
     monkeypatch.setattr(rotation_verify, "SCRATCH", str(top / "run"))
     monkeypatch.setattr(rotation_schedule, "_WAIT", 0.5)
-    monkeypatch.setattr(rotation, "program_of", lambda name: None if name == "none" else "/bin/true")
+    monkeypatch.setattr(rotation_job, "program_of", lambda name: None if name == "none" else "/bin/true")
     monkeypatch.setattr(managed_file, "STATE", str(top / "state"))
     everybody = _proc.pids
     monkeypatch.setattr(_proc, "pids", lambda looks: [pid for pid in everybody(looks) if _may_look(pid)])

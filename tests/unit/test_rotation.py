@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.ops.runbook.plugins.module_utils import holds, rotation, rotation_schedule, undo
+from ansible_collections.ops.runbook.plugins.module_utils import holds, rotation_job, rotation_schedule, undo
 from ansible_collections.ops.runbook.plugins.module_utils.collectors import _proc
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed
@@ -115,6 +115,22 @@ def test_two_stanzas_that_both_cover_it(host: RotationHost) -> None:
     with pytest.raises(Refused, match=r"lines 1, 4") as caught:
         host.rotate(paths=[f"{host.logs}/app.log", f"{host.logs}/b.log"])
     assert set(caught.value.result) == KEYS
+
+
+def test_another_stanza_of_a_package_s_file_stays(host: RotationHost) -> None:
+    host.drop_in("app", "LOGS/b.txt {\n daily\n}\n")
+    host.rotate()
+    assert text(host).startswith(f"{host.logs}/b.txt {{\n daily\n}}\n{host.logs}/*.log {{\n")
+    assert host.rotate()["changed"] is False
+
+
+def test_a_policy_may_get_other_paths_and_exclusions(host: RotationHost) -> None:
+    host.rotate(exclude=["persistence-*.log"])
+    host.rotate(exclude=["other-*.log"])
+    assert text(host).count("{") == 1
+    (host.top / "new").mkdir()
+    host.rotate(paths=[f"{host.top}/new/*.log"])
+    assert (text(host).count("{"), str(host.logs) in text(host)) == (1, False)
 
 
 def test_absent(host: RotationHost) -> None:
@@ -233,7 +249,7 @@ BAD: list[tuple[Json, str]] = [
 
 @pytest.mark.parametrize(("options", "what"), BAD, ids=[str(number) for number in range(len(BAD))])
 def test_wrong_input(host: RotationHost, monkeypatch: pytest.MonkeyPatch, options: Json, what: str) -> None:
-    monkeypatch.setattr(rotation, "program_of", lambda name: "/nowhere/xz" if name == "xz" else None)
+    monkeypatch.setattr(rotation_job, "program_of", lambda name: "/nowhere/xz" if name == "xz" else None)
     host.units["live.service"] = service("live.service", 1, CanReload="no")
     given = {
         key: [each.replace("TOP", str(host.logs)) for each in value] if key == "paths" else value
@@ -367,7 +383,7 @@ def test_a_file_that_logrotate_ignores_for_its_mode(host: RotationHost) -> None:
 
 
 def test_the_configuration_is_read_after_the_write_too(host: RotationHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, seen = rotation.verify, list[int]()
+    real, seen = rotation_job.verify, list[int]()
 
     def twice(*arguments: t.Any) -> list[Json]:
         seen.append(1)
@@ -375,7 +391,7 @@ def test_the_configuration_is_read_after_the_write_too(host: RotationHost, monke
             return [{"kind": "refused", "where": "here", "what": "it is not so", "hint": "Look.", "blocks": True}]
         return real(*arguments)
 
-    monkeypatch.setattr(rotation, "verify", twice)
+    monkeypatch.setattr(rotation_job, "verify", twice)
     before = files(host)
     with pytest.raises(Refused, match="it is not so") as caught:
         host.rotate()
@@ -391,7 +407,7 @@ def test_what_could_not_be_put_back_is_told(host: RotationHost, monkeypatch: pyt
             return [{"kind": "refused", "where": "here", "what": "no", "hint": "Look.", "blocks": True}]
         return []
 
-    monkeypatch.setattr(rotation, "verify", meddled)
+    monkeypatch.setattr(rotation_job, "verify", meddled)
     with pytest.raises(Refused) as caught:
         host.rotate()
     assert "could not be put back" in caught.value.hint

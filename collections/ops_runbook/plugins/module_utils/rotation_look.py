@@ -136,7 +136,7 @@ def covered_twice(setup: Setup, own: Stanza | None, patterns: list[str]) -> list
     found = []
     for path in setup.documents:
         for stanza in setup.stanzas(path):
-            shared = [pair for pair in _pairs(patterns, stanza.patterns) if stanza is not own and overlap(*pair)]
+            shared = [pair for pair in pairs(patterns, stanza.patterns) if stanza is not own and overlap(*pair)]
             if shared:
                 what = "%s there and %s here cover the same logs" % (shared[0][1], shared[0][0])
                 hint = "Give this policy that file's name, or take the logs out there: %s" % owner_hint(path)
@@ -144,7 +144,8 @@ def covered_twice(setup: Setup, own: Stanza | None, patterns: list[str]) -> list
     return found
 
 
-def _pairs(ours: list[str], theirs: list[str]) -> Iterator[tuple[str, str]]:
+def pairs(ours: list[str], theirs: list[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of patterns that may have logs in common, because their folders are the same or not known."""
     for one in ours:
         for other in theirs:
             folders = (os.path.dirname(one), os.path.dirname(other))
