@@ -210,6 +210,7 @@ BAD: list[tuple[Json, str]] = [
     ({"name": "app.bak"}, "no name of a drop-in"),
     ({"name": "a/b"}, "no name of a drop-in"),
     ({"name": ""}, "no name of a drop-in"),
+    ({"paths": []}, "names no log, or no policy of that name"),
     ({"paths": ["logs/*.log"]}, "not an absolute path"),
     ({"paths": ["/var/../x.log"]}, "not an absolute path"),
     ({"paths": ["/var//x.log"]}, "not an absolute path"),

@@ -77,6 +77,12 @@ def patterns_of(params: dict[str, Any]) -> list[str]:
         BadInput: A path is not absolute, lies outside of the allowed roots or below a wildcard, has a letter that
             logrotate's configuration cannot hold, or two of them may match the same log.
     """
+    if not params["paths"]:
+        raise BadInput(
+            "it names no log, or no policy of that name is known",
+            "policy %s" % params["name"],
+            "Give paths. Policies ship in roles/log_rotation/vars/main.yml; the inventory's are in log_rotation_policies.",
+        )
     roots = [_plain(root, "roots") for root in params["roots"]]
     for name in params["exclude"]:
         if not name or "/" in name or not _FORBIDDEN.isdisjoint(name):
