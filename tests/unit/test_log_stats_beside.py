@@ -202,16 +202,17 @@ def test_lines_of_the_second_half_without_matches_leave_the_last_of_the_first(
     assert (answer["counts"]["bad"]["count"], answer["counts"]["bad"]["last_at"]) == (100, "2026-01-05T02:00:07.000Z")
 
 
-def test_a_core_is_spare_when_there_is_less_to_do_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, load, spare in ((1, 0.0, False), (2, 1.5, True), (2, 2.0, False), (8, 7.9, True)):
+def test_a_core_is_spare_when_fewer_run_than_there_are_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "loadavg"
+    monkeypatch.setattr(log_stats_beside, "_RUNNING", str(told))
+    for cores, running, spare in ((1, 1, False), (2, 1, True), (2, 2, False), (8, 7, True)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid, cores=cores: set(range(cores)))
-        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 9.0, 9.0))
+        told.write_text(f"9.00 9.00 9.00 {running}/200 4711\n")
         assert spare_core() == spare
-
-    def fails() -> tuple[float, float, float]:
-        raise OSError
-
-    monkeypatch.setattr(os, "getloadavg", fails)
+    for text in ("", "9.00 9.00 9.00 many/200 4711\n"):
+        told.write_text(text)
+        assert not spare_core()
+    told.unlink()
     assert not spare_core()
 
 

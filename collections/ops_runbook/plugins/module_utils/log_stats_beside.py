@@ -6,6 +6,7 @@ from __future__ import annotations
 import marshal
 import os
 import signal
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,13 +15,27 @@ if TYPE_CHECKING:
 WORTH = 33554432  # bytes of a half from which on a process costs less than it saves
 
 
+_RUNNING = "/proc/loadavg"
+_LOOKS, _APART = 3, 0.002  # one that runs for a moment only takes no core away
+
+
 def spare_core() -> bool:
-    """Whether there is another core, and less to do on this machine than it has cores."""
+    """Whether a core has nothing to do now: fewer processes run than there are cores, this one among them.
+
+    An average of the load would still tell of what ended a minute ago.
+    """
     try:
         cores = len(os.sched_getaffinity(0))
-        return cores > 1 and os.getloadavg()[0] < cores
-    except OSError:
+        return cores > 1 and min(_running() for _look in range(_LOOKS)) < cores
+    except (OSError, ValueError, IndexError):
         return False
+
+
+def _running() -> int:
+    """How many processes run or could run on this machine now. Source: proc(5), the fourth field of loadavg."""
+    time.sleep(_APART)
+    with open(_RUNNING) as stream:
+        return int(stream.read().split()[3].partition("/")[0])
 
 
 class Beside:

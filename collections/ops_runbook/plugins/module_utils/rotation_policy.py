@@ -81,7 +81,7 @@ def patterns_of(params: dict[str, Any]) -> list[str]:
         raise BadInput(
             "it names no log, or no policy of that name is known",
             "policy %s" % params["name"],
-            "Give paths. Policies ship in roles/log_rotation/vars/main.yml; the inventory's are in log_rotation_policies.",
+            "Give paths. Policies are in roles/log_rotation/vars/main.yml, or in log_rotation_policies.",
         )
     roots = [_plain(root, "roots") for root in params["roots"]]
     for name in params["exclude"]:

@@ -27,8 +27,7 @@ description:
   - Memory is bounded. A line is looked at up to 1 MiB, and what many different values do is told under RV(values) and
     RV(groups).
   - Lines and values that are returned have what looks like a secret replaced by C(***).
-  - A file of more than 64 MiB is read by two processes, its halves side by side, where the load of the machine is below
-    the number of its cores.
+  - A file of more than 64 MiB is read by two processes, its halves side by side, where a core has nothing to do.
 options:
   paths:
     description:
