@@ -118,6 +118,22 @@ def test_managed_directives_are_set_and_all_else_stays() -> None:
     assert render_document(again) == text
 
 
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("rotate 3", "rotate", "3"),
+        ("rotate=3", "rotate", "3"),
+        ("rotate = 3", "rotate", "3"),
+        ("daily", "daily", ""),
+        ("su\troot root", "su", "root root"),
+        ("compressoptions --level=9 -T0", "compressoptions", "--level=9 -T0"),
+    ],
+)
+def test_a_directive_and_its_arguments(line: str, name: str, value: str) -> None:
+    (found,) = parse_document(f"/a.log {{\n  {line}\n}}\n", "x").stanzas[0].body
+    assert (found.name, found.value) == (name, value)
+
+
 def test_of_two_directives_the_later_one_holds_and_stays() -> None:
     stanza = parse_document("/a.log {\n rotate 1\n su root root\n rotate 2\n}\n", "x").stanzas[0]
     assert stanza.value("rotate") == "2"

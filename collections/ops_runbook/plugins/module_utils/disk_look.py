@@ -49,12 +49,11 @@ class Look:
 
     def releasable(self) -> tuple[int, int]:
         """(bytes, inodes) that services may give back."""
-        files = {held["identity"]: held["bytes"] for one in self.releases for held in one.files}
-        return sum(files.values()), len(files)
+        return freed_by(self.releases)
 
     def deletable(self) -> tuple[int, int]:
         """(bytes, inodes) that files give back which may be deleted."""
-        return sum(one.bytes for one in self.survey.candidates), len(self.survey.candidates)
+        return freed_with(self.survey.candidates)
 
     def reachable(self, deleting: bool = True) -> bool:
         """Whether all that may go makes enough room, by its sum."""
@@ -69,7 +68,7 @@ class Look:
             if self.policy.wanted.missing(room) == (0, 0):
                 break
             releases.append(release)
-            room = after(room, *freed_by(releases[-1:]))
+            room = after(room, *freed_by([release]))
         for one in self.survey.candidates if deleting else []:
             if self.policy.wanted.missing(room) == (0, 0):
                 break
@@ -91,6 +90,11 @@ def freed_by(releases: list[Release]) -> tuple[int, int]:
     """(bytes, inodes) that come back when services let go."""
     files = {held["identity"]: held["bytes"] for one in releases for held in one.files}
     return sum(files.values()), len(files)
+
+
+def freed_with(candidates: list[Candidate]) -> tuple[int, int]:
+    """(bytes, inodes) that come back when files are deleted."""
+    return sum(one.bytes for one in candidates), len(candidates)
 
 
 def demand_sight(look: Look) -> None:

@@ -12,7 +12,7 @@ import time
 
 from . import disk_release, disk_state
 from .amounts import age_text, size_text
-from .disk_look import Look, demand_sight, freed_by, grower_text, shortage
+from .disk_look import Look, demand_sight, freed_by, freed_with, grower_text, shortage
 from .disk_policy import KINDS, Policy
 from .disk_room import Filesystem, after, view
 from .disk_survey import identity_of
@@ -108,7 +108,7 @@ def _reclaim(host: Host, params: dict[str, Any], look: Look, check: bool) -> dic
         raise _failure(job)
     if check:
         job.released, job.deleted = releases, candidates
-        job.room = after(after(look.room, *freed_by(releases)), *_freed(candidates))
+        job.room = after(after(look.room, *freed_by(releases)), *freed_with(candidates))
         return _concluded(job, "")
     with fence(params["lease"], params["run_id"], SECONDS):
         try:
@@ -191,7 +191,7 @@ def _note(job: Job) -> str:
     folders = job.look.folders(_GROWERS)
     job.growers = job.look.growers(folders, job.report)
     directories = {shown(one.path): one.bytes for one in folders}
-    return disk_state.write(job.look.filesystem, len(job.deleted), _freed(job.deleted)[0], directories)
+    return disk_state.write(job.look.filesystem, len(job.deleted), freed_with(job.deleted)[0], directories)
 
 
 def _concluded(job: Job, unnoted: str) -> dict[str, Any]:
@@ -220,10 +220,6 @@ def _failure(job: Job) -> OpsError:
     return (OpsError if answer["changed"] else Refused)(what, "", hint, answer)
 
 
-def _freed(candidates: list[Candidate]) -> tuple[int, int]:
-    return sum(one.bytes for one in candidates), len(candidates)
-
-
 def _empty() -> dict[str, Any]:
     return {
         "changed": False,
@@ -245,7 +241,7 @@ def _empty() -> dict[str, Any]:
 def _answer(job: Job) -> dict[str, Any]:
     """All that is told, from what was (or would be) done."""
     look, changed = job.look, bool(job.deleted or job.released)
-    held, expired = freed_by(job.released), _freed(job.deleted)
+    held, expired = freed_by(job.released), freed_with(job.deleted)
     files = "%d files deleted" % len(job.deleted)
     told = "; ".join(["%s opened its logs anew" % one.unit for one in job.released] + [files] * bool(job.deleted))
     free = shortage(look.policy.wanted, job.room, look.filesystem.mount_point)
@@ -279,6 +275,6 @@ def _changes(deleted: list[Candidate], now: float) -> list[dict[str, Any]]:
     for kind in KINDS:
         more = [one for one in deleted[_MOST_CHANGES:] if one.kind == kind]
         if more:
-            before = "%d files, %s" % (len(more), size_text(_freed(more)[0]))
+            before = "%d files, %s" % (len(more), size_text(freed_with(more)[0]))
             changes.append({"object": "more files of kind %s" % kind, "before": before, "after": "deleted"})
     return changes

@@ -37,8 +37,7 @@ class Release:
     def change(self) -> dict[str, Any]:
         """As a change."""
         paths = ", ".join(sorted({shown(one["path"]) for one in self.files})[:3])
-        held = sum({one["identity"]: one["bytes"] for one in self.files}.values())
-        before = "holds %s deleted (%s)" % (paths, size_text(held))
+        before = "holds %s deleted (%s)" % (paths, size_text(held_bytes(self.files)))
         return {"object": self.unit, "before": before, "after": "logs opened anew (%s)" % how(self.signal)}
 
 

@@ -15,9 +15,9 @@ from .environment_process import environ_of, unset_by, winners
 from .environment_wanted import MASK, wanted_of
 from .errors import OpsError, Refused
 from .host import LocalHost
-from .managed_file import FilePlan, snapshot
+from .managed_file import FilePlan, demand_root, snapshot
 from .statuses import counted
-from .unit_change import NOTHING, Change, demand_root, longest, tell_put_back
+from .unit_change import NOTHING, Change, longest, tell_put_back
 from .unit_look import Unit, look, started_before
 
 TYPE_CHECKING = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from .errors import BadInput, OpsError, Refused
 from .host import LocalHost
+from .managed_file import demand_root
 from .statuses import counted
-from .unit_change import NOTHING, Change, demand_name, demand_root, longest, tell_put_back
+from .unit_change import NOTHING, Change, demand_name, longest, tell_put_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

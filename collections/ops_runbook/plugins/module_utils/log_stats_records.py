@@ -18,7 +18,8 @@ ABSENT = object()  # where a line has no such field
 _SAMPLE = 16384  # bytes of a block in which it is seen whether most lines are needed
 _SERVICE = re.compile(r"[\w.-]{1,100} *\| (?=\{)")  # what docker compose writes before each line
 _NO_JSON = (StopIteration, ValueError, RecursionError)
-# NaN and Infinity are no JSON, but programs write them: no number, and no reason to lose the line
+# NaN and Infinity are no JSON, but programs write them: no number, and no reason to lose the line.
+# scan_once is the decoder's own loop, which its type stubs do not name.
 _once = json.JSONDecoder(parse_constant=lambda _name: None).scan_once  # type: ignore[attr-defined]
 
 

@@ -24,6 +24,16 @@ FIELDS = ("present", "sha256", "mode", "owner", "group")
 LIMIT = 8388608  # bytes of one file; what is larger is no configuration
 
 
+def demand_root() -> None:
+    """Who is not root could neither write nor look.
+
+    Raises:
+        Refused: This process is not root's.
+    """
+    if os.geteuid() != 0:
+        raise Refused("only root may do that", "user id %d" % os.geteuid(), "Run with become: true.")
+
+
 def snapshot(path: str) -> tuple[dict[str, Any], Content]:
     """What lies at path: {path, present, sha256, mode, owner, group}, the last four None when absent, and its content.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
+from .disk_room import mount_points
 from .errors import BadInput, OpsError, Refused
 from .files import account_ids, open_path, os_error
 from .lease import fence
@@ -319,8 +320,7 @@ def _excluded(path: str, name: str, patterns: list[str]) -> bool:
 def _mount_points() -> frozenset[str]:
     """Where something is mounted: a bind mount of the same filesystem has the same device number."""
     try:
-        with open("/proc/self/mountinfo", "rb") as stream:
-            return frozenset(os.fsdecode(line.split()[4].decode("unicode_escape").encode("latin-1")) for line in stream)
+        return mount_points()
     except OSError:
         return frozenset()
 

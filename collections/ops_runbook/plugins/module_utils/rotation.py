@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import os
-
-from .errors import OpsError, Refused
+from .errors import OpsError
 from .host import LocalHost
+from .managed_file import demand_root
 from .rotation_job import Job
 from .rotation_look import FOLDER
 from .rotation_policy import demand_name
@@ -65,8 +64,7 @@ def seconds(params: dict[str, Any]) -> float:
 
 def _run(host: Host, path: str, params: dict[str, Any], check: bool) -> dict[str, Any]:
     demand_name(params["name"])
-    if os.geteuid() != 0:
-        raise Refused("only root may do that", "user id %d" % os.geteuid(), "Run with become: true.")
+    demand_root()
     job = Job(host, path, params)
     answer = job.answer()
     demand_verified(job.findings)

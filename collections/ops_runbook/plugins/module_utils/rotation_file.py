@@ -188,9 +188,9 @@ class _Reader:
         plain = text.strip()
         if not plain or plain.startswith("#"):
             return Directive("", "", text)
-        name, _space, value = plain.replace("=", " ", 1).partition(" ") if "=" in plain else _parted(plain)
+        name, value = _parted(plain)
         if name not in SCRIPTS:
-            return Directive(name, value.strip(), text)
+            return Directive(name, value, text)
         script: list[str] = []
         while True:
             line = self._take("%s has no endscript" % name, begin)
@@ -251,9 +251,11 @@ def _split_brace(line: str) -> tuple[str, str, str]:
     return line, "", ""
 
 
-def _parted(plain: str) -> tuple[str, str, str]:
-    name = plain.split(None, 1)
-    return name[0], " ", name[1] if len(name) > 1 else ""
+def _parted(plain: str) -> tuple[str, str]:
+    """A directive's name and its arguments; between them may stand a blank, an equals sign or both."""
+    name = plain.split(None, 1)[0].partition("=")[0]
+    value = plain[len(name) :].lstrip()
+    return name, value[1:].lstrip() if value.startswith("=") else value
 
 
 def _unindented(lines: list[str]) -> str:

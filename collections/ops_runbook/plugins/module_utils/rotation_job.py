@@ -130,8 +130,9 @@ class Job:
         """
         asked, owner = self._params["directory"] or {}, self._params["owner"]
         owners = {(seen.st_uid, seen.st_gid) for seen in map(os.stat, self._logs.folders)}
-        if asked.get("owner") and asked.get("group"):
-            owners = {account_ids(asked["owner"], asked["group"])}  # type: ignore[arg-type]
+        uid, gid = account_ids(asked.get("owner") or None, asked.get("group") or None)
+        if uid is not None and gid is not None:
+            owners = {(uid, gid)}
         if len(owners) != 1:
             return None
         uid, gid = owners.pop()

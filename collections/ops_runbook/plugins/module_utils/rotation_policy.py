@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 
 INTERVALS = ("hourly", "daily", "weekly", "monthly", "yearly")
 DAY = 86400
-# gzip is logrotate's own default, and needs none of these.
+_GZIP = {"compresscmd": "/bin/gzip", "compressext": ".gz"}  # logrotate's own default: no directive needs to say it
 _PROGRAMS = {
     "xz": {"compresscmd": "/usr/bin/xz", "uncompresscmd": "/usr/bin/unxz", "compressext": ".xz"},
     "zstd": {"compresscmd": "/usr/bin/zstd", "uncompresscmd": "/usr/bin/unzstd", "compressext": ".zst"},
 }
-_ENDINGS = {"gzip": ".gz", "xz": ".xz", "zstd": ".zst"}
 # What says whether the old name stays with a copy: one of them in a file would undo what the policy wants.
 _OTHER_WAYS = ("copy", "nocopy", "nocopytruncate", "renamecopy", "norenamecopy", "nocreate", "createolddir")
 _FORBIDDEN = frozenset("\"'\\{}\n\r\t#")
@@ -238,7 +237,7 @@ def _compression(wanted: str, copies: bool) -> Managed:
 
 def program_of(compression: str) -> str | None:
     """The program that compresses; None for none."""
-    return None if compression == "none" else _PROGRAMS.get(compression, {"compresscmd": "/bin/gzip"})["compresscmd"]
+    return None if compression == "none" else _PROGRAMS.get(compression, _GZIP)["compresscmd"]
 
 
 def _create(params: dict[str, Any]) -> str:
@@ -278,8 +277,9 @@ def _archive(folder: str, compression: str) -> Managed:
     Names have a date, because by number the kept one would be overwritten by the next. logrotate calls the script also
     for the uncompressed file that it has just compressed (seen with 3.21): that one has a twin.
     """
-    ending = _ENDINGS.get(compression)
-    twin = '[ ! -e "$1%s" ] || exit 0\n' % ending if ending else ""
+    twin = ""
+    if compression != "none":
+        twin = '[ ! -e "$1%s" ] || exit 0\n' % _PROGRAMS.get(compression, _GZIP)["compressext"]
     target = _shell_words([folder])
     copy = 'cp -p --parents -- "$1" %s && sync -- %s"$1"' % (target, target)
     return {"dateext": "", "nodateext": None, "dateformat": "-%Y%m%d-%s", "preremove": twin + copy}

@@ -12,6 +12,7 @@ import time
 from .collectors._when import systemd_time
 from .errors import CannotLook, OpsError
 from .host import utc
+from .platforms.systemd import parse_enablement, parse_show
 from .rotation_look import finding
 
 TYPE_CHECKING = False
@@ -59,8 +60,7 @@ def _by_timer(host: Host) -> dict[str, Any] | None:
     return {
         "by": "timer",
         "unit": TIMER,
-        "enabled": timer.get("UnitFileState") in ("enabled", "static"),
-        "active": timer.get("ActiveState") == "active",
+        **parse_enablement(timer),
         "masked": timer.get("LoadState") == "masked",
         "last_result": service.get("Result") if service.get("ExecMainExitTimestampMonotonic", "0") != "0" else None,
         "next_run": None if following is None else utc(following),
@@ -87,7 +87,7 @@ def _shown(host: Host, unit: str, properties: str) -> dict[str, str]:
         done = host.run(["env", "TZ=UTC", "systemctl", "show", "--no-pager", "-p", properties, "--", unit], 10.0)
     except CannotLook:
         return {}
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return parse_show(done.stdout)
 
 
 def problems(schedule: dict[str, Any], every: str | None) -> list[dict[str, Any]]:

@@ -138,10 +138,10 @@ def _refusing(late: list[Writer], trial: dict[str, Any], timeout: float) -> OpsE
 
 def _rotate(host: Host, setup: Setup, path: str) -> None:
     """Force it with the real state file, whose lock keeps a second logrotate away, and the main file's options."""
-    from .rotation_verify import Excerpt
+    from .rotation_verify import scratch, write_excerpt
 
-    with Excerpt(setup, path) as config:
-        done = host.run(["logrotate", "-f", "-s", setup.state, config], SECONDS * 5)
+    with scratch() as top:
+        done = host.run(["logrotate", "-f", "-s", setup.state, write_excerpt(top, setup, path)], SECONDS * 5)
     if done.rc:
         said = done.stderr.strip().splitlines() or ["no reason given"]
         raise OpsError("logrotate failed: %s" % said[-1], path, "logrotate -d %s" % CONFIG)

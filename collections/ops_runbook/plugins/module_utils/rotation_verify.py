@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 
 from .errors import Refused
 from .files import ensure_directory, os_error
@@ -17,7 +18,7 @@ from .rotation_look import CONFIG, SECONDS, content, finding, owner_hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Iterator
 
     from .host import Host
     from .rotation_look import Setup
@@ -33,11 +34,11 @@ def verify(host: Host, setup: Setup, path: str, data: bytes | None, patterns: li
     Returns:
         Findings: `refused` where it concerns path or a log of these patterns, else `broken_drop_in`.
     """
-    copy = Whole(setup, path, data)
-    with copy as main:
+    with scratch() as top:
+        main, originals = _copy(top, setup, path, data)
         done = host.run(["logrotate", "-d", "-s", setup.state, main], SECONDS)
     lines = [line for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
-    errors = [copy.real(line[len(_ERROR) :]) for line in lines if line.startswith(_ERROR)]
+    errors = [_real(line[len(_ERROR) :], main, originals) for line in lines if line.startswith(_ERROR)]
     found = [_parsed(error, setup, path, patterns) for error in errors]
     if done.rc and not found:
         said = lines[-1] if lines else "no reason given"
@@ -66,97 +67,73 @@ def _parsed(text: str, setup: Setup, path: str, patterns: list[str]) -> dict[str
     return finding("broken_drop_in", where, what, hint, False)
 
 
-class Scratch:
-    """A folder below /run in which logrotate finds its configuration; removed in the end.
+@contextmanager
+def scratch() -> Iterator[str]:
+    """A new folder below /run in which logrotate finds a configuration; removed in the end.
 
-    Attributes:
-        top: The folder.
-        main: The main file in it.
+    Raises:
+        OpsError: It cannot be made or filled.
     """
-
-    def __init__(self) -> None:
-        self.top = "%s/rotation-%d" % (SCRATCH, os.getpid())
-        self.main = self.top + "/logrotate.conf"
-
-    def __enter__(self) -> str:
-        """The path of the main file."""
-        ensure_directory(SCRATCH)
-        self._sweep()
-        try:
-            os.mkdir(self.top, 0o700)
-            self.fill()
-        except OSError as error:
-            _remove(self.top)
-            raise os_error(error, self.top) from None
-        return self.main
-
-    def __exit__(self, *_error: object) -> None:
-        _remove(self.top)
-
-    def fill(self) -> None:
-        """Write what logrotate reads."""
-        raise NotImplementedError
-
-    def _sweep(self) -> None:
-        """Folders that a killed run left."""
-        for name in os.listdir(SCRATCH):
-            pid = name[len("rotation-") :] if name.startswith("rotation-") else ""
-            if pid.isdigit() and not os.path.exists("/proc/" + pid):
-                _remove(os.path.join(SCRATCH, name))
+    top = "%s/rotation-%d" % (SCRATCH, os.getpid())
+    ensure_directory(SCRATCH)
+    _sweep()
+    try:
+        os.mkdir(top, 0o700)
+        yield top
+    except OSError as error:
+        raise os_error(error, top) from None
+    finally:
+        _remove(top)
 
 
-class Whole(Scratch):
-    """The whole configuration with data in place of what lies at path (None: nothing)."""
-
-    def __init__(self, setup: Setup, path: str, data: bytes | None) -> None:
-        super().__init__()
-        self._setup, self._path, self._data = setup, path, data
-        self._originals: dict[str, str] = {}  # by name: logrotate names what a folder has without that folder
-
-    def real(self, error: str) -> str:
-        """An error of logrotate, without its `error: `, with the real paths in it."""
-        ignored = "Ignoring " if error.startswith("Ignoring ") else ""
-        name = error[len(ignored) :].partition(" ")[0].partition(":")[0]
-        original = self._originals.get(os.path.basename(name))
-        if original:
-            error = ignored + original + error[len(ignored) + len(name) :]
-        return error.replace(self.main, CONFIG)
-
-    def fill(self) -> None:
-        """Copy all files, each with its mode and owner."""
-        text = content(CONFIG).decode("utf-8", "surrogateescape")
-        for number, (where, paths) in enumerate(self._setup.parts):
-            folder = "%s/%d" % (self.top, number)
-            os.mkdir(folder, 0o700)
-            single = not os.path.isdir(where)
-            own = {self._path} if where.rstrip("/") == os.path.dirname(self._path) else set()
-            for path in sorted(own.union(paths)):
-                self._originals[os.path.basename(path)] = path
-                self._put(os.path.join(folder, os.path.basename(path)), path)
-            text = _redirected(text, where, os.path.join(folder, os.path.basename(where)) if single else folder)
-        _write(self.main, text.encode("utf-8", "surrogateescape"), None)
-
-    def _put(self, target: str, path: str) -> None:
-        if path != self._path:
-            _write(target, content(path), os.stat(path))
-        elif self._data is not None:
-            _write(target, self._data, None)
+def _sweep() -> None:
+    """Folders that a killed run left."""
+    for name in os.listdir(SCRATCH):
+        pid = name[len("rotation-") :] if name.startswith("rotation-") else ""
+        if pid.isdigit() and not os.path.exists("/proc/" + pid):
+            _remove(os.path.join(SCRATCH, name))
 
 
-class Excerpt(Scratch):
-    """The options of the main file, and of all that it includes one drop-in only: to rotate its logs and no others."""
+def write_excerpt(top: str, setup: Setup, path: str) -> str:
+    """The options of the main file, and of all that it includes one drop-in only: to rotate its logs and no others.
 
-    def __init__(self, setup: Setup, path: str) -> None:
-        super().__init__()
-        self._setup, self._path = setup, path
+    Returns:
+        The path of the main file.
+    """
+    options = [item.text for item in setup.main.options if item.name != "include"]  # they hold for what follows them
+    return _write_main(top, "".join(options) + "include %s\n" % path)
 
-    def fill(self) -> None:
-        """Write the main file; options hold for what follows them."""
-        lines = ["include %s\n" % self._path]
-        for item in reversed(self._setup.main.options):
-            if item.name != "include":
-                lines.insert(0, item.text)
-        _write(self.main, "".join(lines).encode("utf-8", "surrogateescape"), None)
+
+def _copy(top: str, setup: Setup, path: str, data: bytes | None) -> tuple[str, dict[str, str]]:
+    """The whole configuration, with data in place of what lies at path (None: nothing), each file with mode and owner.
+
+    Returns:
+        The path of the main file, and by name the paths of the files in its folders.
+    """
+    text, originals = content(CONFIG).decode("utf-8", "surrogateescape"), {}
+    for number, (where, paths) in enumerate(setup.parts):
+        folder, single = "%s/%d" % (top, number), not os.path.isdir(where)
+        os.mkdir(folder, 0o700)
+        own = {path} if where.rstrip("/") == os.path.dirname(path) else set()
+        for each in sorted(own.union(paths)):
+            name = os.path.basename(each)
+            originals[name] = each
+            if each != path:
+                _write(os.path.join(folder, name), content(each), os.stat(each))
+            elif data is not None:
+                _write(os.path.join(folder, name), data, None)
+        text = _redirected(text, where, os.path.join(folder, os.path.basename(where)) if single else folder)
+    return _write_main(top, text), originals
+
+
+def _real(error: str, main: str, originals: dict[str, str]) -> str:
+    """An error of logrotate with the real paths in it: it names what a folder has without that folder."""
+    ignored = "Ignoring " if error.startswith("Ignoring ") else ""
+    name = error[len(ignored) :].partition(" ")[0].partition(":")[0]
+    original = originals.get(os.path.basename(name))
+    if original:
+        error = ignored + original + error[len(ignored) + len(name) :]
+    return error.replace(main, CONFIG)
 
 
 def _remove(folder: str) -> None:
@@ -164,6 +141,12 @@ def _remove(folder: str) -> None:
         for name in names:
             os.unlink(os.path.join(where, name))
         os.rmdir(where)
+
+
+def _write_main(top: str, text: str) -> str:
+    main = top + "/logrotate.conf"
+    _write(main, text.encode("utf-8", "surrogateescape"), None)
+    return main
 
 
 def _write(path: str, data: bytes, like: os.stat_result | None) -> None:

@@ -8,8 +8,6 @@ in force, and what was restarted is restarted with them.
 
 from __future__ import annotations
 
-import os
-
 from .errors import BadInput, OpsError, Refused
 from .files import replace_file, resolved
 from .managed_file import FilePlan, remove_file, remove_folders, sha256, snapshot
@@ -31,12 +29,6 @@ def demand_name(text: str, option: str) -> None:
     """What becomes part of a file's name must be harmless there, and not hide the file."""
     if not 1 <= len(text) <= 64 or not LETTERS.issuperset(text) or text == "environment":  # which is the other module's
         raise BadInput("%r cannot be part of a file's name" % text, option, "Use letters, digits, - and _ only.")
-
-
-def demand_root() -> None:
-    """Who is not root could neither write nor look."""
-    if os.geteuid() != 0:
-        raise Refused("only root may do that", "user id %d" % os.geteuid(), "Run with become: true.")
 
 
 class Change:

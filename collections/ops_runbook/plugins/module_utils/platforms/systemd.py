@@ -44,6 +44,12 @@ def parse_show(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
+def parse_enablement(shown: dict[str, str]) -> dict[str, bool]:
+    """{enabled, active} of a unit, from its UnitFileState and ActiveState."""
+    enabled = shown.get("UnitFileState") in ("enabled", "static")
+    return {"enabled": enabled, "active": shown.get("ActiveState") == "active"}
+
+
 def parse_state(shown: dict[str, str]) -> dict[str, Any]:
     """The fields of contract.STATE, except masks, from the properties of a unit."""
     pid = int(shown.get("MainPID") or 0) or None

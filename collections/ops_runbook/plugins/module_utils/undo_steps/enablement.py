@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..errors import CannotLook, OpsError
-from ..platforms.systemd import parse_show
+from ..platforms.systemd import parse_enablement, parse_show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def look(host: Host, step: dict[str, Any]) -> dict[str, Any] | None:
     found = parse_show(done.stdout)
     if found.get("LoadState") == "not-found":
         return None
-    enabled = found.get("UnitFileState") in ("enabled", "static")
-    return {"enabled": enabled, "active": found.get("ActiveState") == "active"}
+    return dict(parse_enablement(found))
 
 
 def describe(state: dict[str, Any]) -> str:
