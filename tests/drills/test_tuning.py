@@ -129,7 +129,7 @@ def test_harm_is_stopped_at_the_canary_and_undone_by_itself(tmp_path: Path) -> N
 
 
 def test_a_query_of_prometheus_decides_as_a_command_does(tmp_path: Path) -> None:
-    address = f"10.213.57.{100 + int(CANARY.removeprefix('fleet'))}"
+    address = f"{lab.SUBNET}.{100 + int(CANARY.removeprefix('fleet'))}"
     with prometheus.watching(CANARY, address, tmp_path) as url:
         query = "node_sysctl_net_ipv4_tcp_fin_timeout"
         asked = {"query": query, "url": url, "better": "higher", "samples": 1, "settle": 3}

@@ -15,6 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INVENTORY = "inventories/lab"
+NAME, SUBNET = os.environ.get("LAB_NAME", "ops-runbook"), os.environ.get("LAB_SUBNET", "10.213.57")
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 Json = dict[str, t.Any]
 
@@ -68,7 +69,7 @@ def tasks(host: str, steps: list[Json], what: str) -> None:
 
 def on(host: str, argv: str, timeout: float = 60) -> Ran:
     """Run one command line on a lab host through podman: a road that the code under test does not use."""
-    return run([*AS_ROOT, "podman", "exec", f"ops-runbook-{host}", "sh", "-c", argv], timeout)
+    return run([*AS_ROOT, "podman", "exec", f"{NAME}-{host}", "sh", "-c", argv], timeout)
 
 
 def data(host: str) -> Json:

@@ -34,7 +34,7 @@ def binary(package: str) -> Path:
 @contextlib.contextmanager
 def watching(host: str, address: str, folder: Path) -> t.Iterator[str]:
     """The URL of a Prometheus that sees the kernel parameters of a lab host, a second after they change."""
-    copied = lab.run([*lab.AS_ROOT, "podman", "cp", str(binary(EXPORTER)), f"ops-runbook-{host}:/run/node-exporter"])
+    copied = lab.run([*lab.AS_ROOT, "podman", "cp", str(binary(EXPORTER)), f"{lab.NAME}-{host}:/run/node-exporter"])
     assert copied.code == 0, copied.text
     flags = "--collector.disable-defaults --collector.sysctl --collector.sysctl.include=net.ipv4.tcp_fin_timeout"
     started = lab.on(host, f"systemd-run --unit=node-exporter /run/node-exporter {flags} --web.listen-address=:{PORT}")

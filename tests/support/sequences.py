@@ -132,7 +132,7 @@ class Bench:
 
     def copy(self, path: Path, to: str) -> None:
         """A file or folder of this machine onto the host."""
-        done = lab.run([*lab.AS_ROOT, "podman", "cp", str(path), f"ops-runbook-{self.host}:{to}"])
+        done = lab.run([*lab.AS_ROOT, "podman", "cp", str(path), f"{lab.NAME}-{self.host}:{to}"])
         assert done.code == 0, done.text
 
     def pristine(self) -> None:

@@ -77,7 +77,7 @@ class Machine(t.NamedTuple):
 
     def python(self, text: str, timeout: float = 300) -> str:
         """Run a Python program on the host; what it printed."""
-        argv = [*lab.AS_ROOT, "podman", "exec", "-i", f"ops-runbook-{self.host}", "python3", "-I", "-B", "-"]
+        argv = [*lab.AS_ROOT, "podman", "exec", "-i", f"{lab.NAME}-{self.host}", "python3", "-I", "-B", "-"]
         done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=timeout, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
