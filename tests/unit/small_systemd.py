@@ -123,6 +123,9 @@ class SmallSystemd:
     def readlink(self, path: str) -> str:
         return str(pathlib.Path(path).readlink())
 
+    def read(self, path: str, limit: int = 1048576, offset: int = 0) -> bytes:
+        return pathlib.Path(path).read_bytes()[:limit]
+
     def now(self) -> float:
         return time.time()
 

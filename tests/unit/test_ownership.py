@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.ops.runbook.plugins.module_utils import ownership
+from ansible_collections.ops.runbook.plugins.module_utils import ownership, ownership_folders
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused, answer
+from ansible_collections.ops.runbook.plugins.module_utils.names import group_name, user_name
 from ansible_collections.ops.runbook.plugins.module_utils.specs.file_ownership import ARGUMENT_SPEC, RULES
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing
 from test_files import NOBODY, in_child, root_only
@@ -587,3 +588,70 @@ def test_the_light_program_answers_the_same(data: Path, python: str) -> None:
     assert result["changed"] is True
     assert [one["path"] for one in result["mismatches"]] == [str(data / "a"), str(data / "sub" / "b")]
     assert answer(ownership.run, given, False)["changed"] is False
+
+
+def test_bits_that_a_mode_must_have(data: Path) -> None:
+    data.chmod(0o050)
+    wish = {"path": str(data), "mode_includes": "0700", "recurse": True}
+    assert run(wish, check=True)["changes"] == [{"object": f"mode of {data}", "before": "0050", "after": "0750"}]
+    result = run(wish)
+    assert result["mismatches"] == [{"path": str(data), "field": "mode", "before": "0050", "after": "0750"}]
+    assert stat.S_IMODE(data.stat().st_mode) == 0o750
+    assert run(wish)["changed"] is False
+
+
+def test_an_exact_mode_goes_before_bits(data: Path) -> None:
+    wish = {"path": str(data), "mode": "0550", "mode_includes": "0700"}
+    assert run(wish)["changes"][0]["after"] == "0550"
+
+
+class TestMissingFolder:
+    def test_it_is_made_where_that_is_wanted(self, data: Path) -> None:
+        missing = data / "log"
+        wish = {"path": str(missing), "owner": ME, "directory_mode": "0710", "create": True}
+        predicted = run(wish, check=True)
+        assert not missing.exists()
+        result = run(wish)
+        assert {key: result[key] for key in ("changed", "changes", "undo")} == {
+            "changed": True,
+            "changes": [
+                {
+                    "object": f"folder {missing}",
+                    "before": None,
+                    "after": {"owner": user_name(os.geteuid()), "group": group_name(os.getegid()), "mode": "0710"},
+                }
+            ],
+            "undo": {"kind": "none", "reason": "a folder that was missing stays: the service writes into it"},
+        }
+        assert {key: predicted[key] for key in ("changes", "undo")} == {key: result[key] for key in ("changes", "undo")}
+        assert (missing.is_dir(), stat.S_IMODE(missing.stat().st_mode)) == (True, 0o710)
+        assert run(wish)["changed"] is False
+
+    def test_what_was_mended_beside_it_can_be_put_back(self, data: Path) -> None:
+        result = run({"path": str(data), "mode": "0700"}, {"path": str(data / "log"), "owner": ME, "create": True})
+        assert [one["object"] for one in result["changes"]] == [f"folder {data / 'log'}", f"mode of {data}"]
+        assert [step["kind"] for step in result["undo"]["steps"]] == ["ownership", "none"]
+
+    def test_unasked_it_is_an_error(self, data: Path) -> None:
+        error, _result = failed({"path": str(data / "log"), "owner": ME})
+        assert "no such file" in error.what
+
+    def test_a_tree_that_is_gone_is_refused(self, data: Path) -> None:
+        error, result = failed({"path": str(data / "no" / "log"), "owner": ME, "create": True})
+        assert isinstance(error, Refused)
+        assert "so is the folder that it lies in" in error.what
+        assert result["changed"] is False
+        assert not (data / "no").exists()
+
+    def test_one_that_appears_meanwhile_is_left_alone(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        make = ownership_folders.Folder.make
+
+        def late(folder: ownership_folders.Folder) -> None:
+            Path(folder.path).write_text("somebody else's")
+            make(folder)
+
+        monkeypatch.setattr(ownership_folders.Folder, "make", late)
+        error, result = failed({"path": str(data / "log"), "owner": ME, "create": True})
+        assert "File exists" in error.what
+        assert result["changes"] == []
+        assert (data / "log").read_text() == "somebody else's"

@@ -42,7 +42,7 @@ class TestContract:
         service = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
         verbs = [node for node in service.body if isinstance(node, ast.FunctionDef)]
         wanted = {verb.name: [one.arg for one in verb.args.args] for verb in verbs}
-        assert len(wanted) == 12
+        assert len(wanted) == 14
         found = {name: list(inspect.signature(getattr(Systemd, name)).parameters) for name in wanted}
         assert found == wanted
 
@@ -65,6 +65,7 @@ class TestState:
             "need_reload": False,
             "can_reload": False,
             "runs_once": False,
+            "suspended": False,
             "load_error": "",
         }
         assert state("active") == wanted
@@ -164,12 +165,14 @@ class TestVerbs:
         assert host.verbs() == ["restart"]
 
     def test_flags(self) -> None:
-        host = SystemdHost("active", {"reset-failed": "active", "daemon-reload": "active"})
+        host = SystemdHost("active", {"reset-failed": "active", "daemon-reload": "active", "enable": "active"})
         Systemd(host, "mongod").reset_failed()
         Systemd(host, "mongod").daemon_reload()
+        Systemd(host, "mongod").enable()
         assert host.calls == [
             ["systemctl", "--no-ask-password", "reset-failed", "--", "mongod"],
             ["systemctl", "--no-ask-password", "daemon-reload"],
+            ["systemctl", "--no-ask-password", "enable", "--", "mongod"],
         ]
 
     @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def checks(tmp_path: Path) -> Iterator[dict[str, Any]]:
             "process": {"type": "process", "exe": "/no/such/program"},
             "systemd_unit": {"type": "systemd_unit", **unit},
             "tcp_port": {"type": "tcp_port", "port": listener.getsockname()[1]},
+            "unix_socket": {"type": "unix_socket", "path": "/no/such/socket"},
         }
 
 

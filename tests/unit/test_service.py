@@ -2,14 +2,19 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import signal
+import subprocess
+import time
 import typing as t
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.ops.runbook.plugins.module_utils import budget, lease, service, service_plan
+from ansible_collections.ops.runbook.plugins.module_utils.collectors import _proc
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook, OpsError, Refused
-from ansible_collections.ops.runbook.plugins.module_utils.host import Completed
+from ansible_collections.ops.runbook.plugins.module_utils.host import Completed, LocalHost
 from ansible_collections.ops.runbook.plugins.module_utils.platforms import watch
 from ansible_collections.ops.runbook.plugins.module_utils.platforms.systemd import Systemd
 from ansible_collections.ops.runbook.plugins.module_utils.specs.service_restart import ARGUMENT_SPEC, RULES
@@ -21,6 +26,8 @@ JOURNAL = {"journalctl": Completed(0, recorded("journal-start-limit"), "")}
 FAILED = Completed(1, "", recorded("start-exit-code"))
 BUDGET = {"count": 2, "window": 3600}
 NEW = ("active", {"MainPID": 99})
+DISABLED = ("inactive", {"UnitFileState": "disabled", "Id": "mongod.service"})
+DISABLE = {"kind": "enablement", "name": "mongod.service", "state": {"enabled": False}, "expect": {"enabled": True}}
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +82,8 @@ class TestPlan:
             ("need-reload", "restarted", ["daemon_reload", "restart"], "active"),
             ("need-reload", "stopped", ["stop"], "inactive"),
             ("active-reloadable", "reloaded", ["reload"], "active"),
+            ("active", "resumed", [], "active"),
+            ("need-reload", "resumed", [], "active"),
         ],
     )
     def test_steps(self, case: str, wanted: str, steps: list[str], after: str) -> None:
@@ -89,6 +98,33 @@ class TestPlan:
         found = plan(now, state="restarted", unmask=True, drain=["leave"], reset_failed=True)
         assert found["steps"] == ["drain", "unmask", "daemon_reload", "restart"]
         assert plan(state("masked"), unmask=True, reset_failed=True)["steps"] == ["unmask", "reset_failed", "restart"]
+
+    def test_a_suspended_process_is_resumed_and_nothing_else(self) -> None:
+        now = {**state("need-reload", Id="mongod.service"), "suspended": True}
+        found = plan(now, state="resumed", drain=["leave"], reset_failed=True)
+        assert (found["steps"], found["after"], found["undo"]["kind"]) == (["resume"], "active", "none")
+        assert found["changes"]["resume"] == {
+            "object": "process of mongod.service",
+            "before": {"suspended": True},
+            "after": {"suspended": False},
+        }
+        assert plan(now, state="started")["steps"] == []
+
+    def test_a_disabled_service_is_enabled_before_it_is_started(self) -> None:
+        found = plan(state(DISABLED[0], **DISABLED[1]), state="started", enable=True)
+        assert found["steps"] == ["enable", "start"]
+        assert [step["kind"] for step in found["undo"]["steps"]] == ["service_state", "enablement"]
+        assert found["undo"]["steps"][1] == DISABLE
+
+    def test_one_that_runs_is_only_enabled(self) -> None:
+        found = plan(state("active", UnitFileState="disabled"), state="started", enable=True)
+        assert (found["steps"], found["undo"], found["after"]) == (["enable"], DISABLE, "active")
+
+    @pytest.mark.parametrize("enabled", ["enabled", "static", "masked", "generated"])
+    def test_what_is_not_disabled_is_not_enabled(self, enabled: str) -> None:
+        now = state("inactive", UnitFileState=enabled)
+        assert plan(now, state="started", enable=True)["steps"] == ["start"]
+        assert plan(state("active", UnitFileState="disabled"), state="stopped", enable=True)["steps"] == ["stop"]
 
     def test_the_failure_is_forgotten_only_where_it_failed(self) -> None:
         assert plan(state("inactive"), state="started", reset_failed=True)["steps"] == ["start"]
@@ -120,6 +156,8 @@ class TestPlan:
             ("deleted", {"state": "restarted"}, r"cannot be loaded \(not-found\)"),
             ("failed-signal", {"state": "reloaded"}, r"is failed \(signal 9\), so there is nothing to reload"),
             ("active", {"state": "reloaded"}, "without a restart"),
+            ("failed-signal", {"state": "resumed"}, r"is failed \(signal 9\), so there is nothing to resume"),
+            ("masked", {"state": "resumed", "unmask": True}, "nothing to resume"),
         ],
     )
     def test_refusals(self, case: str, given: dict[str, t.Any], why: str) -> None:
@@ -202,6 +240,8 @@ class TestRun:
             ("active-reloadable", {"reload": "active-reloadable"}, {"state": "reloaded"}),
             ("masked", {"unmask": "failed-signal", "start": NEW}, {"state": "started", "unmask": True}),
             ("need-reload", {"daemon-reload": "active", "restart": NEW}, {"drain": ["leave"]}),
+            (DISABLED, {"enable": "inactive", "start": NEW}, {"state": "started", "enable": True}),
+            (("active", {"UnitFileState": "disabled"}), {"enable": "active"}, {"state": "started", "enable": True}),
             ("active", {}, {"state": "started"}),
         ],
     )
@@ -429,6 +469,27 @@ class TestFailure:
         assert error.result["undo"]["mask"] is True
         assert error.result["undo"]["expect"] == {"active_state": "failed"}
 
+    def test_an_enablement_stays_in_the_result_when_the_start_fails(self) -> None:
+        error = failure(
+            SystemdHost(DISABLED, {"enable": "inactive", "start": Completed(1, "", "Job for it failed")}, JOURNAL),
+            state="started",
+            enable=True,
+        )
+        assert [one["object"] for one in error.result["changes"]] == [
+            "enablement of mongod.service",
+            "service mongod.service",
+        ]
+        undo = error.result["undo"]["steps"]
+        assert undo[0]["expect"] == {"active_state": "inactive"}
+        assert undo[1] == DISABLE
+
+    def test_a_start_that_is_not_taken_on_leaves_the_enablement_alone_to_undo(self) -> None:
+        refused = Completed(1, "", "Failed to start mongod.service: Access denied")
+        error = failure(
+            SystemdHost(DISABLED, {"enable": "inactive", "start": refused}, JOURNAL), state="started", enable=True
+        )
+        assert error.result["undo"] == DISABLE
+
     def test_a_failed_drain_leaves_the_service_running(self) -> None:
         host = SystemdHost("active", {}, {**JOURNAL, "leave": Completed(1, "", "pool does not answer\n")})
         error = failure(host, drain=["leave", "pool"])
@@ -460,3 +521,114 @@ class TestFailure:
         assert error.result["service"]["after"] is None
         assert error.result["service"]["before"]["active_state"] == "inactive"
         assert "D-Bus" in error.result["journal"][0]
+
+
+class StoppedHost(SystemdHost):
+    """A host whose service is a real process that a signal stopped; systemctl kill lets it go on, or does nothing."""
+
+    def __init__(self, stopped: int, works: bool) -> None:
+        super().__init__(("active", {"MainPID": stopped}), {"kill": ("active", {"MainPID": stopped})}, JOURNAL)
+        self._stopped, self._works = stopped, works
+
+    def _verb(self, verb: str) -> Completed:
+        if verb == "kill" and self._works:
+            os.kill(self._stopped, signal.SIGCONT)
+            _wait_until(lambda: _letter(self._stopped) != "T")
+        return super()._verb(verb)
+
+
+def _letter(pid: int) -> str:
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _wait_until(condition: t.Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def stopped() -> t.Iterator[int]:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        _wait_until(lambda: _letter(process.pid) == "T")
+        yield process.pid
+        process.kill()
+
+
+class TestResume:
+    def test_its_process_goes_on(self, stopped: int) -> None:
+        host = StoppedHost(stopped, works=True)
+        found = service.run_on(host, params(state="resumed"), False)
+        assert host.calls[1] == [
+            *("systemctl", "--no-ask-password", "--kill-who=all", "--signal=CONT", "kill", "--", "mongod.service")
+        ]
+        assert (found["changed"], found["undo"]["kind"], _letter(stopped)) == (True, "none", "S")
+        assert service.run_on(host, params(state="resumed"), False)["changed"] is False
+
+    def test_check_mode_only_says_so(self, stopped: int) -> None:
+        host = StoppedHost(stopped, works=True)
+        assert service.run_on(host, params(state="resumed"), True)["changes"][0]["after"] == {"suspended": False}
+        assert _letter(stopped) == "T"
+
+    def test_one_that_stays_stopped_is_a_failure(self, stopped: int) -> None:
+        error = failure(StoppedHost(stopped, works=False), state="resumed")
+        assert "stopped again" in error.what
+        assert error.result["changes"][0]["after"] == {"suspended": True}
+
+
+class TestDeletedFiles:
+    """A restart would lose a file that was deleted while the service has it open."""
+
+    @pytest.fixture
+    def held(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[pathlib.Path]:
+        path = tmp_path / "data" / "a.sqlite"
+        path.parent.mkdir()
+        with path.open("w") as stream:
+            stream.write("data")
+            path.unlink()
+            mine = _proc.unit
+
+            def unit(host: t.Any, pid: int) -> str | None:
+                return "mongod.service" if pid == os.getpid() else mine(host, pid)
+
+            monkeypatch.setattr(_proc, "unit", unit)
+            yield path
+
+    @pytest.mark.parametrize("check", [False, True])
+    @pytest.mark.parametrize("wanted", ["restarted", "stopped"])
+    def test_it_is_refused(self, held: pathlib.Path, wanted: str, check: bool) -> None:
+        host = LookingHost("active")
+        error = failure(host, check=check, state=wanted, protect=[str(held.parent)])
+        assert isinstance(error, Refused)
+        assert str(held) in error.what
+        assert f"/proc/{os.getpid()}/fd" in error.hint
+        assert host.verbs() == []
+
+    def test_elsewhere_or_unasked_it_does_not_matter(self, held: pathlib.Path, tmp_path: pathlib.Path) -> None:
+        for protect in ([str(tmp_path / "other")], []):
+            host = LookingHost("active", {"restart": NEW})
+            assert service.run_on(host, params(protect=protect), False)["changed"] is True
+
+    def test_a_service_that_does_not_run_has_none_open(self, held: pathlib.Path) -> None:
+        host = LookingHost("failed-signal", {"restart": NEW})
+        assert service.run_on(host, params(protect=[str(held.parent)]), False)["changed"] is True
+
+    def test_could_not_tell_is_no(self, monkeypatch: pytest.MonkeyPatch, held: pathlib.Path) -> None:
+        monkeypatch.setattr(_proc, "descriptors", _forbidden)
+        error = failure(LookingHost("active"), protect=[str(held.parent)])
+        assert "nobody can tell" in error.what
+
+
+def _forbidden(host: t.Any, pid: int) -> dict[str, str]:
+    raise PermissionError(13, "Permission denied")
+
+
+class LookingHost(LocalHost):
+    """The real /proc, and the systemctl of SystemdHost."""
+
+    def __init__(self, *arguments: t.Any) -> None:
+        super().__init__()
+        self._systemd = SystemdHost(*arguments)
+        self.run, self.verbs = self._systemd.run, self._systemd.verbs  # type: ignore[method-assign]

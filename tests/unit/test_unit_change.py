@@ -18,7 +18,7 @@ from small_systemd import SmallSystemd, small_host
 from test_files import root_only
 
 pytestmark = root_only
-PARAMS = {"restart_timeout": 5, "steady": 0, "budget": None, "lease": "", "run_id": "run1"}
+PARAMS = {"restart_timeout": 5, "steady": 0, "budget": None, "protect": [], "lease": "", "run_id": "run1"}
 UNIT = "[Service]\nExecStart=exec sleep 600\n"
 
 

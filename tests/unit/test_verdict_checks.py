@@ -134,6 +134,7 @@ def test_the_types_own_rules_are_valid() -> None:
         "process": {"unit": "x"},
         "systemd_unit": {"unit": "x"},
         "tcp_port": {"port": 1},
+        "unix_socket": {"path": "/x"},
     }
     for kind, (warning, critical) in rules.DEFAULTS.items():
         checks.validate({kind: {"type": kind, **arguments.get(kind, {}), "warning": warning, "critical": critical}}, {})

@@ -141,6 +141,13 @@ LINES = [
         {"port": 1, "listening": True, "owner_user": "bob", "accepts": False, "error": "timeout"},
         "port 1 held by user bob, no connection: timeout",
     ),
+    ("unix_socket", {"path": "/x", "exists": False}, "/x does not exist"),
+    ("unix_socket", {"path": "/x", "exists": True, "stale": True}, "/x is left over: nobody listens on it"),
+    (
+        "unix_socket",
+        {"path": "/x", "exists": True, "kind": "socket", "listening": True},
+        "/x is a socket that is listened on",
+    ),
 ]
 
 

@@ -18,7 +18,12 @@ class ActionModule(LightAction):
     def extra(self, params: dict[str, t.Any]) -> list[str]:
         """What module_utils/service.py imports late."""
         port = (params["ready"] or {}).get("port")
-        late = {"lease": params["lease"], "budget": params["budget"], "collectors.tcp_port": port}
+        late = {
+            "lease": params["lease"],
+            "budget": params["budget"],
+            "collectors.tcp_port": port,
+            "collectors.deleted_open": params["protect"],
+        }
         return [f"platforms.{params['platform']}", *(name for name, wanted in late.items() if wanted)]
 
     def deadline(self, params: dict[str, t.Any]) -> int:

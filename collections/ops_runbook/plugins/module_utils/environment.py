@@ -62,6 +62,7 @@ def run_on(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
 def late(params: dict[str, Any]) -> list[str]:
     """The module_utils that a call imports late."""
     names = ["service", "platforms.systemd", "environment_until", "redact", "sizing"]
+    names += ["collectors.deleted_open"] if params["protect"] else []
     return names + [name for name in ("budget", "lease") if params[name]]
 
 

@@ -48,6 +48,7 @@ def late(params: dict[str, Any]) -> list[str]:
     names = ["limits_pam"] if absent or params["pam"] else []
     if absent or units:
         names += ["limits_unit", "service", "platforms.systemd", *(["budget"] if params["budget"] else [])]
+        names += ["collectors.deleted_open"] if params["protect"] else []
     return names + (["lease"] if params["lease"] else [])
 
 

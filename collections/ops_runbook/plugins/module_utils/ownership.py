@@ -15,6 +15,8 @@ from .errors import BadInput, OpsError, Refused
 from .files import account_ids, open_path, os_error
 from .lease import fence
 from .names import group_name, shown, user_name
+from .ownership_folders import UNDO as FOLDER_UNDO
+from .ownership_folders import Folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ _KINDS = (
     (stat.S_ISBLK, "is a device"),
 )
 _NOTHING = {"kind": "none", "reason": "nothing was changed"}
-_MODES = ("mode", "file_mode", "directory_mode")
+_MODES = ("mode", "file_mode", "directory_mode", "mode_includes")
 
 
 class Found:
@@ -130,10 +132,21 @@ class Found:
 
 
 class Survey:
-    """What was looked at: found (Found by path), omitted ([{path, reason}]), looked (count of objects)."""
+    """What was looked at.
+
+    Attributes:
+        found: What differs, by path.
+        folders: Missing ones that are to be made.
+        made: Those of them that were made, or in check mode would be.
+        omitted: [{path, reason}].
+        looked: Count of objects.
+    """
+
 
     def __init__(self, limit: int) -> None:
         self.found: dict[str, Found] = {}
+        self.folders: list[Folder] = []
+        self.made: list[Folder] = []
         self.omitted: list[dict[str, str]] = []
         self.looked, self._limit, self._mounts = 0, limit, _mount_points()
 
@@ -211,8 +224,11 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     try:
         survey = _look([_wish(entry) for entry in params["paths"]], params["limit"])
         done = list(survey.found.values())
-        if done and not check:
+        if check:
+            survey.made = survey.folders
+        elif done or survey.folders:
             with fence(params["lease"], params["run_id"], SECONDS):
+                _make(survey)
                 done = _mend(survey)
     except OpsError as error:
         known = {key: error.result.get(key, value) for key, value in empty.items()}
@@ -231,8 +247,8 @@ def _wish(entry: dict[str, Any]) -> dict[str, Any]:
     if real in PROTECTED or any(real == tree or real.startswith(tree + "/") for tree in PROTECTED_TREES):
         raise BadInput("belongs to the system, so it is not touched", real, "Name the service's own path.")
     uid, gid = account_ids(entry["owner"], entry["group"])
-    modes = {key: _octal(entry[key]) for key in _MODES}
-    return dict(entry, path=real, uid=uid, gid=gid, **modes)
+    modes = {key: _octal(entry.get(key)) for key in _MODES}
+    return dict(entry, path=real, uid=uid, gid=gid, create=entry.get("create", False), **modes)
 
 
 def _octal(text: str | None) -> int | None:
@@ -253,6 +269,10 @@ def _look(wishes: list[dict[str, Any]], limit: int) -> Survey:
                 _look_at(survey, item, wish)
             finally:
                 os.close(item)
+        except FileNotFoundError as error:
+            if not wish["create"]:
+                raise os_error(error, path) from None
+            survey.folders.append(Folder(wish))
         except OSError as error:
             raise os_error(error, path) from None
     survey.demand()
@@ -295,6 +315,8 @@ def _wanted(seen: os.stat_result, wish: dict[str, Any], top: bool, base: tuple[i
     uid = base[0] if wish["uid"] is None else wish["uid"]
     gid = base[1] if wish["gid"] is None else wish["gid"]
     mode = wish["mode"] if top else None
+    if top and mode is None and wish["mode_includes"] is not None:
+        mode = base[2] | wish["mode_includes"]
     if mode is None:
         mode = wish["directory_mode" if stat.S_ISDIR(seen.st_mode) else "file_mode"]
     if mode is None:
@@ -323,6 +345,16 @@ def _mount_points() -> frozenset[str]:
         return mount_points()
     except OSError:
         return frozenset()
+
+
+def _make(survey: Survey) -> None:
+    for folder in survey.folders:
+        try:
+            folder.make()
+        except OpsError as problem:
+            problem.result = _report(survey, [])
+            raise
+        survey.made.append(folder)
 
 
 def _mend(survey: Survey) -> list[Found]:
@@ -374,8 +406,8 @@ def _named(path: str) -> dict[str, str]:
 
 
 def _report(survey: Survey, done: list[Found]) -> dict[str, Any]:
-    """The answer, from what was found and what of it was (or would be) mended."""
-    changes = [
+    """The answer, from what was found and what of it was (or would be) made and mended."""
+    changes = [folder.change() for folder in survey.made] + [
         {"object": "%(field)s of %(path)s" % mismatch, "before": mismatch["before"], "after": mismatch["after"]}
         for one in done
         for mismatch in one.mismatches()
@@ -388,9 +420,14 @@ def _report(survey: Survey, done: list[Found]) -> dict[str, Any]:
         "changes": changes,
         "mismatches": survey.mismatches(),
         "omitted": survey.omitted,
-        "undo": {"kind": "ownership", "entries": entries} if entries else _NOTHING,
+        "undo": _undo(entries, bool(survey.made)),
         "message": first + more if changes else "owner and mode of %d objects are as wanted" % survey.looked,
     }
+
+
+def _undo(entries: list[dict[str, Any]], made: bool) -> dict[str, Any]:
+    steps = ([{"kind": "ownership", "entries": entries}] if entries else []) + ([FOLDER_UNDO] if made else [])
+    return {"kind": "steps", "steps": steps} if len(steps) > 1 else (steps or [_NOTHING])[0]
 
 
 def _ids(state: tuple[int, int, int]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ TYPES = (
     "reclaimable",
     "systemd_unit",
     "tcp_port",
+    "unix_socket",
 )
 TIMEOUT = 5.0
 GRACE = 0.5  # a collector that knows its limit may still be putting its answer together

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 from .errors import BadInput, CannotLook, OpsError, Refused
 from .host import LocalHost
-from .platforms.watch import describe, hold_steady, is_down, wait_ready
+from .platforms.watch import describe, hold_steady, is_down, is_up, wait_ready
 from .service_plan import NO_UNDO, plan_service, result, so_far
 
 TYPE_CHECKING = False
@@ -93,6 +93,8 @@ def _run(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
                 hint = "Correct the configuration, or the option validate. Nothing was touched."
                 raise Refused(why, before["name"], hint)
         _afford(before["name"], plan["steps"], params["budget"], write=False)
+        if {"stop", "restart"} & set(plan["steps"]) and is_up(before):
+            _demand_files(host, before["name"], params["protect"])
     except OpsError as error:
         error.result = dict(result([], NO_UNDO, "", before, before), **error.result)
         raise
@@ -120,6 +122,27 @@ def _afford(name: str, steps: list[str], budget: dict[str, Any] | None, write: b
         from .budget import check_budget, spend
 
         (spend if write else check_budget)(name, budget["count"], budget["window"])
+
+
+def _demand_files(host: Host, name: str, folders: list[str]) -> None:
+    """A file that was deleted while the service has it open lives only as long as its process.
+
+    Raises:
+        Refused: There is one below folders, or nobody can tell.
+    """
+    if not folders:
+        return
+    from .collectors.deleted_open import collect
+
+    for folder in folders:
+        found = collect(host, {"unit": [name], "under": folder, "timeout": 10.0})
+        if "under_count" in found["missing"]:
+            raise Refused("nobody can tell whether a file that it has open was deleted", name, "Run with become: true.")
+        for lost in found["data"]["under"][:1]:
+            what = "%s was deleted while it has it open, and a restart would lose it" % lost["path"]
+            raise Refused(
+                what, name, "Copy it first: ls -l /proc/%d/fd, then cp /proc/%d/fd/N" % (lost["pid"], lost["pid"])
+            )
 
 
 def _fence(params: dict[str, Any]) -> AbstractContextManager[None]:
@@ -169,7 +192,7 @@ def _take(host: Host, service: Service, params: dict[str, Any], step: str) -> No
         why = _command(host, params["drain"], params["timeout"], "the drain command")
         if why:
             raise OpsError(why, service.name, "It was left running: see whether it still takes clients.")
-    elif step in ("start", "stop", "restart", "reload"):
+    elif step in ("start", "stop", "restart", "reload", "resume"):
         getattr(service, step)(params["timeout"])
     else:
         getattr(service, step)()
@@ -183,6 +206,8 @@ def _proven(host: Host, service: Service, params: dict[str, Any], verb: str, bef
             raise OpsError("it was stopped, but is %s" % describe(first), before["name"])
         return hold_steady(service, host, None, params["steady"], first)
     first = wait_ready(service, host, params["ready"] or {"timeout": params["timeout"]})
+    if verb == "resume" and first["suspended"]:
+        raise OpsError("it was resumed, but its process is stopped again", before["name"], "See who stops it.")
     if verb == "restart" and first["pid"] and first["pid"] == before["pid"]:
         raise OpsError("it was restarted, but its process is still %d" % first["pid"], before["name"])
     return hold_steady(service, host, params["ready"], params["steady"], first)

@@ -22,7 +22,12 @@ _SHOWN = (
     "exit",
 )
 NO_UNDO = {"kind": "none", "reason": "nothing was changed"}
-_WORDS = {"daemon_reload": "read its definition again", "reset_failed": "forget the failure"}
+_WORDS = {
+    "daemon_reload": "read its definition again",
+    "enable": "have it started at boot",
+    "reset_failed": "forget the failure",
+    "resume": "let its stopped process go on",
+}
 
 
 def plan_service(now: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
@@ -35,22 +40,32 @@ def plan_service(now: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         Refused: It may not, or cannot sensibly, be done.
     """
     verb = _verb(now, params["state"])
-    if not verb:
+    enable = bool(params["enable"]) and verb != "stop" and now["unit_file_state"] == "disabled"
+    if not verb and not enable:
         message = "%s is %s, nothing to do" % (now["name"], describe(now))
         return {"steps": [], "changes": {}, "undo": NO_UNDO, "message": message, "after": now["active_state"]}
-    _refuse(now, verb, params["unmask"])
+    if verb:
+        _refuse(now, verb, params["unmask"])
     steps = ["drain"] if params["drain"] and is_up(now) and verb in ("stop", "restart") else []
     if verb in ("start", "restart") and now["load_state"] == "masked":
         steps.append("unmask")
-    if verb != "stop" and now["need_reload"]:
+    if verb not in ("", "stop", "resume") and now["need_reload"]:
         steps.append("daemon_reload")
     if verb in ("start", "restart") and params["reset_failed"] and now["active_state"] == "failed":
         steps.append("reset_failed")
-    steps.append(verb)
+    steps += (["enable"] if enable else []) + ([verb] if verb else [])
     after = "inactive" if verb == "stop" or now["runs_once"] else "active"
     message = "%s, %s: %s" % (now["name"], describe(now), ", ".join(_WORDS.get(step, step) for step in steps))
-    changes, undo = _changes(now, steps, after, params["drain"]), _undo(now, steps, after, params["platform"])
-    return {"steps": steps, "changes": changes, "undo": undo, "message": message, "after": after}
+    act = _undo(now, steps, after, params["platform"]) if verb else NO_UNDO
+    return {
+        "name": now["name"],
+        "steps": steps,
+        "changes": _changes(now, steps, after, params["drain"]),
+        "act": act,  # the undo of the last step
+        "undo": _and_disabled(act, now["name"], steps),
+        "message": message,
+        "after": after,
+    }
 
 
 def _verb(now: dict[str, Any], state: str) -> str:
@@ -58,11 +73,17 @@ def _verb(now: dict[str, Any], state: str) -> str:
         return "" if is_up(now) else "start"
     if state == "stopped":
         return "" if is_down(now) else "stop"
+    if state == "resumed":
+        return "" if is_up(now) and not now["suspended"] else "resume"
     return "restart" if state == "restarted" else "reload"
 
 
 def _refuse(now: dict[str, Any], verb: str, unmask: bool) -> None:
     if verb == "stop":
+        return
+    if verb == "resume":
+        if not is_up(now):
+            raise Refused("it is %s, so there is nothing to resume" % describe(now), now["name"], "Use state: started.")
         return
     if now["load_state"] == "masked" and (verb == "reload" or not unmask):
         raise Refused(
@@ -87,6 +108,8 @@ def _changes(now: dict[str, Any], steps: list[str], after: str, drain: list[str]
     known: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "drain": ("drain of %s", {"command": None}, {"command": drain}),
         "unmask": ("mask of %s", {"links": now["masks"]}, {"links": []}),
+        "enable": ("enablement of %s", {"enabled": False}, {"enabled": True}),
+        "resume": ("process of %s", {"suspended": True}, {"suspended": False}),
         "daemon_reload": ("definition of %s", {"need_reload": True}, {"need_reload": False}),
         "start": ("service %s", state, {"active_state": after}),
         "stop": ("service %s", state, {"active_state": after}),
@@ -104,6 +127,8 @@ def _undo(now: dict[str, Any], steps: list[str], after: str, platform: str) -> d
     verb = steps[-1]
     if verb == "reload":
         return {"kind": "none", "reason": "the configuration that it had read before is not known"}
+    if verb == "resume":
+        return {"kind": "none", "reason": "a service is not stopped in the middle of its work again"}
     if verb == "restart" and is_up(now) and "unmask" not in steps:
         return {"kind": "none", "reason": "the process that was replaced is gone"}
     undo = {
@@ -118,21 +143,29 @@ def _undo(now: dict[str, Any], steps: list[str], after: str, platform: str) -> d
     return undo
 
 
+def _and_disabled(undo: dict[str, Any], name: str, steps: list[str]) -> dict[str, Any]:
+    """The undo, with what disables the service again where one of steps enabled it."""
+    if "enable" not in steps:
+        return undo
+    disable = {"kind": "enablement", "name": name, "state": {"enabled": False}, "expect": {"enabled": True}}
+    return disable if undo is NO_UNDO else {"kind": "steps", "steps": [undo, disable]}
+
+
 def so_far(
     plan: dict[str, Any], begun: list[str], after: dict[str, Any] | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """(changes, undo) of an act that did not go as planned."""
-    verb, undo = plan["steps"][-1], plan["undo"]
+    verb, undo = plan["steps"][-1], plan["act"]
     changes = [dict(plan["changes"][step]) for step in begun if step in plan["changes"]]
     if after and verb in begun and verb != "reload":
-        changes[-1]["after"] = {key: after[key] for key in changes[-1]["after"]}
+        changes[-1]["after"] = {key: after.get(key, value) for key, value in changes[-1]["after"].items()}
     if not changes:
         return changes, NO_UNDO
     if verb not in begun and "unmask" not in begun:
-        return changes, {"kind": "none", "reason": "the service itself was not touched"}
-    if after and "expect" in undo:
+        undo = NO_UNDO if "enable" in begun else {"kind": "none", "reason": "the service itself was not touched"}
+    elif after and "expect" in undo:
         undo = dict(undo, expect={"active_state": after["active_state"]})
-    return changes, undo
+    return changes, _and_disabled(undo, plan["name"], begun)
 
 
 def result(

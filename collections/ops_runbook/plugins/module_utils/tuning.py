@@ -116,6 +116,7 @@ def _options(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What each part is called with, in the order of applying: fs.nr_open before nofile, what restarts last."""
     common = {"name": params["profile"], "state": "present", "lease": "", "run_id": params["run_id"]}
     restart = {key: params[key] for key in ("restart", "restart_timeout", "steady", "budget")}
+    restart["protect"] = []
     keys = [name for name in params["allow_lowering"] if "." in name or "/" in name]
     parts: dict[str, dict[str, Any]] = {}
     if params["sysctl"]:

@@ -36,7 +36,7 @@ class Change:
 
     Args:
         host: Where systemctl runs.
-        params: The options restart_timeout, steady, budget, lease, run_id.
+        params: The options restart_timeout, steady, budget, protect, lease, run_id.
         files: Plans of files in the order in which they are written.
         units: The services that they define.
         restarts: Those of them that are to be restarted afterwards.
@@ -176,6 +176,8 @@ def restart_of(name: str, params: dict[str, Any], reset_failed: bool = False) ->
         "drain": None,
         "reset_failed": reset_failed,
         "unmask": False,
+        "enable": False,
+        "protect": params["protect"],
         "ready": None,
         "steady": params["steady"],
         "timeout": params["restart_timeout"],

@@ -18,6 +18,7 @@ description:
     everything is what this replaces.
   - Symbolic links are never followed, nor touched. Recursion stays on the filesystem of the path.
   - Files with several names (hard links), sockets, pipes and devices are left alone and listed in RV(omitted).
+  - A folder that is missing is made where O(paths[].create) says so, and only below a parent that is there.
   - A file is mended through the very object that was looked at, so that nobody can swap in another one meanwhile.
   - Paths of the system itself, such as C(/), C(/etc), C(/usr) or C(/var/lib), are refused.
   - Set-id bits that nobody asked for do not survive a change of owner.
@@ -34,7 +35,7 @@ options:
     suboptions:
       path:
         description:
-          - Absolute path of a file or directory that exists.
+          - Absolute path of a file or directory that exists, or is to be made with O(paths[].create).
           - Links on the way are resolved, but the path itself must not be one.
         type: str
         required: true
@@ -54,6 +55,18 @@ options:
         description:
           - Octal mode of directories below the path. Of the path too, when it is a directory without O(paths[].mode).
         type: str
+      mode_includes:
+        description:
+          - Bits that the mode of the path itself must have, such as V(0700); the others stay as they are.
+          - Ignored where O(paths[].mode) is given.
+        type: str
+      create:
+        description:
+          - Make the path, as a directory, where it is missing. Its mode is O(paths[].mode), else
+            O(paths[].directory_mode), else 0750.
+          - Only for what may be empty, such as a folder of logs. A data directory that is missing is never made.
+        type: bool
+        default: false
       recurse:
         description: Also look at everything below the path.
         type: bool

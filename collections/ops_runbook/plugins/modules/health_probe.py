@@ -56,6 +56,7 @@ options:
         M(ops.runbook.disk_reclaim) would give back.
       - V(systemd_unit) takes C(unit) and C(cursor) and gives what systemd knows.
       - V(tcp_port) takes C(port), C(host) and C(unit) and gives the listener and whether a connection gets through.
+      - V(unix_socket) takes C(path) and tells whether somebody listens on a socket file or a crash left it behind.
       - C(unit) may be a list of names, such as C([mongod, mongodb]). The first one that exists is taken.
     type: dict
     required: true
@@ -245,6 +246,7 @@ if PACKED:  # Ansible packs what it sees imported; probe.run imports only the co
         reclaimable,
         systemd_unit,
         tcp_port,
+        unix_socket,
     )
 
 

@@ -93,6 +93,13 @@ options:
     description: Seconds that a restarted service must stay as it is.
     type: float
     default: 5
+  protect:
+    description:
+      - Folders with data. While the service has a file below one of them open that was deleted, it is neither stopped
+        nor restarted, because the file would be lost.
+    type: list
+    elements: str
+    default: []
   budget:
     description:
       - Most starts and restarts of a service by this collection within a time. One more is refused.

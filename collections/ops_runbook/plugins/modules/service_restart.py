@@ -29,7 +29,8 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=started) and O(state=stopped) are, O(state=restarted) and O(state=reloaded) act each time.
+      - O(state=started), O(state=stopped) and O(state=resumed) are.
+      - O(state=restarted) and O(state=reloaded) act each time.
       - A service of C(Type=oneshot) without C(RemainAfterExit) is started each time.
 options:
   name:
@@ -49,12 +50,14 @@ options:
       - V(stopped) leaves a failed service alone, for it does not run.
       - V(restarted) starts a service that does not run.
       - V(reloaded) refuses when the service does not run or cannot reload.
+      - V(resumed) lets the processes of a service go on that a signal had stopped (state T), and restarts nothing.
     type: str
     choices:
       - restarted
       - started
       - stopped
       - reloaded
+      - resumed
     default: restarted
   validate:
     description:
@@ -78,6 +81,18 @@ options:
       - Without it a masked service is refused, since somebody may have masked it on purpose.
     type: bool
     default: false
+  enable:
+    description:
+      - Have a disabled service started at boot as well.
+    type: bool
+    default: false
+  protect:
+    description:
+      - Folders with data. While the service has a file below one of them open that was deleted, it is neither stopped
+        nor restarted, because the file would be lost.
+    type: list
+    elements: str
+    default: []
   ready:
     description:
       - When the service counts as ready after O(state=started), O(state=restarted) or O(state=reloaded).
@@ -171,7 +186,8 @@ changes:
       after: {active_state: active}
   contains:
     object:
-      description: The mask, definition, configuration or running state of the service, or the drain.
+      description:
+        - The mask, enablement, definition, configuration, process or running state of the service, or the drain.
       type: str
     before:
       description: How it was.
@@ -192,7 +208,8 @@ undo:
   contains:
     kind:
       description:
-        - V(service_state) for a state to put back, V(unit) where the mask must be put back too.
+        - V(service_state) for a state to put back, V(unit) where the mask must be put back too, V(enablement) or
+          V(steps) where it must be disabled again.
         - V(none) where it cannot be taken back.
       type: str
     reason:

@@ -70,6 +70,7 @@ DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
         [_rule("connect_ms", ">", 1000, "ms")],
         [_rule("listening", "==", False), _rule("accepts", "==", False), _rule("foreign", "==", True)],
     ),
+    "unix_socket": ([_rule("stale", "==", True)], []),
 }
 
 
@@ -248,6 +249,14 @@ def _tcp_port(data: Json) -> str:
     return f"port {data['port']} held by {holder}, {how}"
 
 
+def _unix_socket(data: Json) -> str:
+    if not data["exists"]:
+        return f"{data['path']} does not exist"
+    if data["stale"]:
+        return f"{data['path']} is left over: nobody listens on it"
+    return f"{data['path']} is a {data['kind']}" + (" that is listened on" if data["listening"] else "")
+
+
 _SUMMARIES: dict[str, t.Callable[[Json], str]] = {
     "command": _command,
     "deleted_open": _deleted_open,
@@ -264,4 +273,5 @@ _SUMMARIES: dict[str, t.Callable[[Json], str]] = {
     "reclaimable": _reclaimable,
     "systemd_unit": _systemd_unit,
     "tcp_port": _tcp_port,
+    "unix_socket": _unix_socket,
 }

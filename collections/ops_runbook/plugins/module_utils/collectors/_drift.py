@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
     from ..host import FileStat, Host
 
-KEYS = ("path", "owner", "group", "mode", "file_mode", "directory_mode", "recurse", "exclude")
+KEYS = (
+    "path",
+    "owner",
+    "group",
+    "mode",
+    "file_mode",
+    "directory_mode",
+    "mode_includes",
+    "create",
+    "recurse",
+    "exclude",
+)
 MANIFEST = "/var/lib/ops-runbook/baseline/%s/manifest.json"
 
 
@@ -34,7 +45,7 @@ def verify(files: list[Any]) -> None:
                 raise BadInput("unknown key %r" % key, where, "Known are %s." % ", ".join(KEYS))
         if not str(wish.get("path") or "").startswith("/"):
             raise BadInput("has no absolute path", where, "Give path: /...")
-        for key in ("mode", "file_mode", "directory_mode"):
+        for key in ("mode", "file_mode", "directory_mode", "mode_includes"):
             mode = wish.get(key)
             if mode is not None and not (isinstance(mode, str) and mode and not set(mode) - set("01234567")):
                 raise BadInput("%r is not a quoted octal mode" % (mode,), "%s.%s" % (where, key), "Write '0750'.")
@@ -60,7 +71,7 @@ class Drift:
         except PermissionError:
             self.complete = False
             return
-        self._compare(path, stat, dict(wish, mode=wish.get("mode") or _mode(wish, stat)))
+        self._compare(path, stat, dict(wish, mode=wish.get("mode") or _included(wish, stat) or _mode(wish, stat)))
         if wish.get("recurse") and stat.kind == "directory":
             for inner, inner_stat in self._walk(path, stat.device, wish.get("exclude") or []):
                 self._compare(inner, inner_stat, dict(wish, mode=_mode(wish, inner_stat)))
@@ -103,6 +114,11 @@ class Drift:
             yield path, stat
             if stat.kind == "directory":
                 yield from self._walk(path, device, exclude)
+
+
+def _included(wish: dict[str, Any], stat: FileStat) -> str | None:
+    """The mode that the path has, with the bits that it must have."""
+    return "%04o" % (int(stat.mode, 8) | int(wish["mode_includes"], 8)) if wish.get("mode_includes") else None
 
 
 def _mode(wish: dict[str, Any], stat: FileStat) -> str | None:

@@ -17,7 +17,7 @@ SPEC = {
     "files": {
         "type": "list",
         "doc": "What owners and modes ought to be: {path, owner, group, mode, file_mode, "
-        "directory_mode, recurse, exclude} each.",
+        "directory_mode, mode_includes, create, recurse, exclude} each.",
     },
     "baseline": {"type": "str", "doc": "Name of the service whose baseline the files are compared with."},
     "limit": {"type": "int", "default": 20, "doc": "List at most this many mismatches; all are counted."},

@@ -29,6 +29,7 @@ FIELDS = {
     "owner_user": "the user that opened the socket",
     "owner_unit": "the systemd unit the listener runs in; None when it is in none",
     "foreign": "whether a process outside the unit holds the port; None without a unit or when nobody listens",
+    "waiting": "connections that were made and that the process has not taken yet; None when nobody listens",
     "accepts": "whether a connection was made",
     "connect_ms": "milliseconds until it was; None when it was not",
     "error": "why not: refused, timeout, or the system's words; None when it was",
@@ -52,6 +53,7 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     data.update(_connect(host, args["host"] or _reachable(addresses), args["port"], end - time.monotonic()))
     if not sockets:
         return {"data": data, "missing": []}
+    data["waiting"] = max(one[3] for one in sockets)
     data["owner_user"] = user_name(sockets[0][1])
     pid, blind = _owner(host, {"socket:[%s]" % one[2] for one in sockets})
     if pid is None:
@@ -71,8 +73,8 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     return {"data": data, "missing": []}
 
 
-def _listeners(host: Host, port: int) -> list[tuple[str, int, str]]:
-    """(address, uid, inode) of each listening socket."""
+def _listeners(host: Host, port: int) -> list[tuple[str, int, str, int]]:
+    """(address, uid, inode, connections that wait) of each listening socket."""
     found = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -83,7 +85,8 @@ def _listeners(host: Host, port: int) -> list[tuple[str, int, str]]:
             fields = line.split()
             address, _colon, number = fields[1].partition(":")
             if fields[3] == "0A" and int(number, 16) == port:
-                found.append((_address(address), int(fields[7]), fields[9]))
+                waiting = int(fields[4].partition(":")[2], 16)
+                found.append((_address(address), int(fields[7]), fields[9], waiting))
     return found
 
 

@@ -24,6 +24,7 @@ STATE = {
     "restart_delay": "seconds the platform waits before it restarts it; None for never",
     "need_reload": "whether its definition on disk is newer than the one in force",
     "can_reload": "whether it can take a new configuration without a restart",
+    "suspended": "whether its main process is stopped by a signal: it is there, and does nothing until it is resumed",
     "runs_once": "whether it ends by itself when its work is done",
 }
 """Fields of `state()`. The values are those of systemd, which the other platforms translate into."""
@@ -55,6 +56,12 @@ if TYPE_CHECKING:
 
         def reload(self, timeout: float) -> None:
             """Let the running process read its configuration again."""
+
+        def resume(self, timeout: float) -> None:
+            """Let its processes go on where they were stopped by a signal."""
+
+        def enable(self) -> None:
+            """Have it started at boot."""
 
         def reset_failed(self) -> None:
             """Forget the failure and the count of recent starts."""

@@ -51,7 +51,7 @@ def parse_enablement(shown: dict[str, str]) -> dict[str, bool]:
 
 
 def parse_state(shown: dict[str, str]) -> dict[str, Any]:
-    """The fields of contract.STATE, except masks, from the properties of a unit."""
+    """The fields of contract.STATE, except masks and suspended, from the properties of a unit."""
     pid = int(shown.get("MainPID") or 0) or None
     active = shown.get("ActiveState", "")
     began = systemd_time(shown.get("ExecMainStartTimestamp" if pid else "ActiveEnterTimestamp", ""))
@@ -93,6 +93,7 @@ class Systemd:
         shown = parse_show(done.stdout)
         state = parse_state(shown)
         self.name = state["name"] or self.name  # the canonical one from here on: the journal and links go by it
+        state["suspended"] = self._is_suspended(state["pid"])
         state["masks"] = self._masks(state, shown.get("FragmentPath", "")) if state["load_state"] == "masked" else []
         return state
 
@@ -104,6 +105,13 @@ class Systemd:
         try:
             return self.host.readlink(path) == "/dev/null"
         except OSError:
+            return False
+
+    def _is_suspended(self, pid: int | None) -> bool:
+        """State T of proc(5); one that a debugger holds has another."""
+        try:
+            return pid is not None and self.host.read("/proc/%d/stat" % pid).rpartition(b")")[2].split()[:1] == [b"T"]
+        except OSError:  # it ended a moment ago
             return False
 
     def start(self, timeout: float) -> None:
@@ -122,6 +130,14 @@ class Systemd:
     def reload(self, timeout: float) -> None:
         """See the contract."""
         self._job("reload", timeout, "--job-mode=fail")
+
+    def resume(self, timeout: float) -> None:
+        """See the contract; SIGCONT does nothing to a process that was not stopped."""
+        self._job("kill", timeout, "--kill-who=all", "--signal=CONT")
+
+    def enable(self) -> None:
+        """See the contract."""
+        self._job("enable", _RELOAD)
 
     def reset_failed(self) -> None:
         """See the contract."""

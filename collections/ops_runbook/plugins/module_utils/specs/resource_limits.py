@@ -24,6 +24,7 @@ ARGUMENT_SPEC = {
     "restart_timeout": {"type": "float", "default": 90},
     "steady": {"type": "float", "default": 5},
     "budget": BUDGET,
+    "protect": {"type": "list", "elements": "str", "default": []},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "lease": {"type": "str", "default": ""},
     "run_id": {"type": "str"},

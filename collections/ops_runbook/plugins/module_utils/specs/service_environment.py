@@ -13,6 +13,7 @@ ARGUMENT_SPEC = {
     "restart_timeout": {"type": "float", "default": 90},
     "steady": {"type": "float", "default": 5},
     "budget": BUDGET,
+    "protect": {"type": "list", "elements": "str", "default": []},
     "until": {"type": "str", "default": ""},
     "program": {"type": "str", "default": "", "no_log": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -13,11 +13,17 @@ BUDGET = {
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "platform": {"type": "str", "choices": ["systemd"], "default": "systemd"},
-    "state": {"type": "str", "choices": ["restarted", "started", "stopped", "reloaded"], "default": "restarted"},
+    "state": {
+        "type": "str",
+        "choices": ["restarted", "started", "stopped", "reloaded", "resumed"],
+        "default": "restarted",
+    },
     "validate": {"type": "list", "elements": "str"},
     "drain": {"type": "list", "elements": "str"},
     "reset_failed": {"type": "bool", "default": False},
     "unmask": {"type": "bool", "default": False},
+    "enable": {"type": "bool", "default": False},
+    "protect": {"type": "list", "elements": "str", "default": []},
     "ready": {
         "type": "dict",
         "options": {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disable and stop a timer that a change had enabled and started, or the other way round."""
+"""Disable and stop a unit that a change had enabled and started, or the other way round; or only one of the two."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from ..host import Host
 
-_KEYS = ("enabled", "active")
-
 
 def thing(step: dict[str, Any]) -> str:
     """The unit."""
@@ -22,8 +20,7 @@ def thing(step: dict[str, Any]) -> str:
 
 def claim(step: dict[str, Any]) -> tuple[tuple[str, str], dict[str, Any], dict[str, Any]]:
     """As the change left it; afterwards as it was before."""
-    expect, state = ({key: step[field][key] for key in _KEYS} for field in ("expect", "state"))
-    return ("enablement", step["name"]), expect, state
+    return ("enablement", step["name"]), dict(step["expect"]), dict(step["state"])
 
 
 def look(host: Host, step: dict[str, Any]) -> dict[str, Any] | None:
@@ -39,9 +36,9 @@ def look(host: Host, step: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def describe(state: dict[str, Any]) -> str:
-    """Both in words."""
-    words = ("enabled" if state["enabled"] else "disabled", "running" if state["active"] else "stopped")
-    return " and ".join(words)
+    """What is known of it, in words."""
+    words = {"enabled": ("disabled", "enabled"), "active": ("stopped", "running")}
+    return " and ".join(pair[bool(state[key])] for key, pair in words.items() if key in state)
 
 
 def hint(step: dict[str, Any]) -> str:
@@ -51,7 +48,7 @@ def hint(step: dict[str, Any]) -> str:
 
 def tell(step: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
     """The change."""
-    pair = [{key: state[key] for key in _KEYS} for state in (before, after)]
+    pair = [{key: state[key] for key in step["state"]} for state in (before, after)]
     return [{"object": thing(step), "before": pair[0], "after": pair[1]}] if pair[0] != pair[1] else []
 
 
@@ -61,13 +58,14 @@ def inverse(step: dict[str, Any], before: dict[str, Any], after: dict[str, Any],
 
 
 def take(host: Host, step: dict[str, Any], before: dict[str, Any], run_id: str) -> None:
-    """Both as they were.
+    """As it was.
 
     Raises:
         OpsError: systemd refused.
     """
     wanted = step["state"]
-    for verb in ("enable" if wanted["enabled"] else "disable", "start" if wanted["active"] else "stop"):
+    verbs = {"enabled": ("disable", "enable"), "active": ("stop", "start")}
+    for verb in [pair[bool(wanted[key])] for key, pair in verbs.items() if key in wanted]:
         done = host.run(["systemctl", verb, "--", step["name"]], 60.0)
         if done.rc:
             raise OpsError("systemctl %s failed: %s" % (verb, done.stderr.strip()), step["name"], hint(step))

@@ -80,7 +80,7 @@ def act(host: Host, step: dict[str, Any], state: str) -> None:
     """
     given = {"name": step["name"], "platform": step.get("platform", "systemd"), "state": state, "run_id": None}
     given.update(dict.fromkeys(("validate", "drain", "ready", "budget")), lease="", steady=STEADY, timeout=90.0)
-    service.run_on(host, dict(given, reset_failed=False, unmask=False), False)
+    service.run_on(host, dict(given, reset_failed=False, unmask=False, enable=False, protect=[]), False)
 
 
 def _settled(state: str) -> str:

@@ -4,16 +4,20 @@
 
 simplers write      two documents a second, for ever; every acknowledged one is noted in /var/lib/simplers
 simplers seed       2,000 documents that are the same on every host; refuses to run twice
+simplers once       one document, noted like the others; fails where the server does not acknowledge it
+simplers load N     48 clients that read everything again and again, for N seconds and no longer
 simplers checksum   JSON: are the seeded documents as they were, and is every acknowledged one there?
 """
 
 import argparse
+import contextlib
 import datetime
 import hashlib
 import json
 import logging
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ SEEDS = 2000
 EPOCH = datetime.datetime(2026, 1, 1)
 PAUSE = 0.5
 BATCH = 120
+CLIENTS = 48
 
 log = logging.getLogger("candidate_generation")
 
@@ -96,6 +101,30 @@ def write() -> None:
             log.info("BATCH PROCESS COMPLETED SUCCESSFULLY")
 
 
+def once() -> None:
+    """Write one document."""
+    number = time.time_ns() // 1000000
+    collection().insert_one(candidate(f"w-{number}", number, datetime.datetime.now(datetime.UTC)))
+    with ACKNOWLEDGED.open("a", encoding="utf-8") as notes:
+        notes.write(json.dumps({"_id": f"w-{number}"}) + "\n")
+
+
+def load(seconds: float) -> None:
+    """Ask for more than the server can do; a read that fails is asked for again."""
+    end = time.monotonic() + seconds
+
+    def client() -> None:
+        candidates = collection()
+        while time.monotonic() < end:
+            with contextlib.suppress(pymongo.errors.PyMongoError):
+                list(candidates.find({"score": {"$gte": 0}}).sort("curation"))
+
+    threads = [threading.Thread(target=client, daemon=True) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+
+
 def insert_until_acknowledged(candidates: Any, number: int) -> None:
     """Returns only when the server has acknowledged the document."""
     while True:
@@ -129,13 +158,18 @@ def checksum() -> None:
 
 
 def main() -> None:
-    """Run one of the three commands; a database that cannot be asked is one line and exit code 1."""
+    """Run one of the commands; a database that cannot be asked is one line and exit code 1."""
     parser = argparse.ArgumentParser(description="Stand-in of the SimpleRS candidate generation")
-    parser.add_argument("command", choices=["write", "seed", "checksum"])
-    command = parser.parse_args().command
+    parser.add_argument("command", choices=["write", "seed", "once", "load", "checksum"])
+    parser.add_argument("seconds", nargs="?", type=float, default=30, help="of load")
+    given = parser.parse_args()
+    command = given.command
     logging.basicConfig(level=logging.INFO, format="%(asctime)s - %(levelname)s - %(message)s")
     try:
-        {"write": write, "seed": seed, "checksum": checksum}[command]()
+        if command == "load":
+            load(given.seconds)
+        else:
+            {"write": write, "seed": seed, "once": once, "checksum": checksum}[command]()
     except pymongo.errors.PyMongoError as error:
         sys.exit(f"{command}: {str(error).splitlines()[0][:300]}")
 
