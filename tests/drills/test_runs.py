@@ -192,6 +192,31 @@ def test_a_lease_that_another_run_holds(hosts: Path) -> None:
         lab.on("db1", "rm -f /run/ops-runbook/mongodb.json; systemctl reset-failed mongod; systemctl start mongod")
 
 
+HEALER = (
+    "import os, subprocess, time\n"
+    "while not os.path.exists('/run/ops-runbook/mongodb.json'): time.sleep(0.002)\n"
+    "subprocess.run(['systemctl', 'kill', '--kill-who=main', '--signal=CONT', 'mongod.service'], check=True)\n"
+)
+
+
+def test_a_server_that_recovers_between_the_look_and_the_act_is_left_alone(hosts: Path) -> None:
+    """Something else heals it in the moment in which the lease is taken, so before the second look."""
+    pid = lab.on("db1", "systemctl show mongod -P MainPID").stdout
+    lab.on("db1", "systemctl kill --kill-who=main --signal=STOP mongod")
+    try:
+        healing = lab.on("db1", f'systemd-run --unit=healer --service-type=exec python3 -c "{HEALER}"')
+        assert healing.code == 0, healing.text
+        done, document = lab.runbook("run", "recover_mongodb", records=hosts)
+        assert done.code == 0, done.text
+        target = document["targets"][0]
+        assert (target["outcome"], target["summary"]["changes"]) == ("recovered", [])
+        assert "ping" in target["summary"]["failing"]
+        assert lab.on("db1", "systemctl show mongod -P MainPID").stdout == pid
+        assert lab.on("db1", "ls /run/ops-runbook/mongodb.json").code != 0
+    finally:
+        lab.on("db1", "systemctl stop healer; systemctl kill --signal=CONT mongod")
+
+
 @pytest.mark.parametrize("rule", ["hold", "kill_switch"])
 def test_a_hold_and_the_kill_switch_are_obeyed(rule: str, hosts: Path, tmp_path: Path) -> None:
     lab.on("db1", "systemctl kill --signal=KILL mongod; sleep 1")

@@ -35,9 +35,10 @@ def machine() -> Iterator[Machine]:
     shell(HOST, f"systemctl daemon-reload; systemctl restart {UNIT}; mkdir -p {PLAY}/data; echo a > {PLAY}/a.conf")
     shell(HOST, f"cd {PLAY}; echo 1 > data/one; echo 2 > data/two; chmod 4750 data/two; chown daemon data/one")
     shell(HOST, "systemctl unmask logrotate.timer")  # it is off, and a policy turns it on
+    shell(HOST, f"systemctl disable {UNIT}")  # so that it can be enabled
     yield Machine(HOST, ("/etc", PLAY, "/var/log/logcaster"), MINE, UNIT)
     shell(HOST, f"rm -rf {UNLIMITED} {PLAY}; systemctl disable --now logrotate.timer; systemctl mask logrotate.timer")
-    shell(HOST, f"systemctl daemon-reload; systemctl restart {UNIT}")
+    shell(HOST, f"systemctl daemon-reload; systemctl enable {UNIT}; systemctl restart {UNIT}")
 
 
 # ---- the property
@@ -77,6 +78,7 @@ OWNERSHIP = {
     "file_mode": st.sampled_from(["0600", "0644"]),
     "recurse": st.just(True),
 }
+BITS = {"mode_includes": st.sampled_from(["0711", "0055"])}
 CALLS = st.one_of(
     call(
         "sysctl_profile",
@@ -104,7 +106,7 @@ CALLS = st.one_of(
         variables=st.fixed_dictionaries({}, optional=VARIABLES).filter(len),
         until=st.sampled_from(["", "", "3600"]),
     ),
-    call("file_ownership", paths=st.fixed_dictionaries(OWNERSHIP).map(lambda path: [path])),
+    call("file_ownership", paths=st.fixed_dictionaries(OWNERSHIP, optional=BITS).map(lambda path: [path])),
     call(
         "service_baseline",
         service="play",
@@ -115,7 +117,13 @@ CALLS = st.one_of(
         group="root",
         mode=st.sampled_from(["0600", "0644"]),
     ),
-    call("service_restart", name=UNIT, state=st.sampled_from(["stopped", "started", "restarted"]), steady=0.1),
+    call(
+        "service_restart",
+        name=UNIT,
+        state=st.sampled_from(["stopped", "started", "restarted"]),
+        enable=st.booleans(),
+        steady=0.1,
+    ),
     call(
         "log_rotation",
         name=st.sampled_from(["logcaster", "play"]),

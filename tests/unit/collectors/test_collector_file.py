@@ -243,3 +243,19 @@ def test_without_rights_the_baseline_is_missing(host: Any, measure: Any) -> None
 def test_bad_arguments(args: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         probe.plan("it", {"type": "file", **args})
+
+
+def test_bits_that_the_mode_of_the_path_itself_must_have(tree: Path, measure: Any) -> None:
+    wish = {"path": str(tree), "mode_includes": "0700", "recurse": True}
+    assert files(measure, wish)["data"]["mismatches"] == []
+    tree.chmod(0o050)
+    try:
+        found = files(measure, wish)["data"]["mismatches"]
+    finally:
+        tree.chmod(0o750)
+    assert found == [{"path": str(tree), "field": "mode", "expected": "0750", "actual": "0050"}]
+
+
+def test_a_folder_that_is_to_be_made_is_missed(tree: Path, measure: Any) -> None:
+    found = files(measure, {"path": str(tree / "log"), "create": True})["data"]["mismatches"]
+    assert found == [{"path": str(tree / "log"), "field": "exists", "expected": True, "actual": False}]

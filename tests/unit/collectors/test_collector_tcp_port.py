@@ -38,6 +38,7 @@ def test_a_real_listener(listener: socket.socket, measure: Any) -> None:
     assert data["owner_pid"] == os.getpid()
     assert data["owner_command"] == Path("/proc/self/comm").read_text().strip()
     assert data["foreign"] is None
+    assert data["waiting"] <= 1  # our own connection
     assert found["missing"] == []
 
 
@@ -46,6 +47,7 @@ def test_nobody_listens(listener: socket.socket, measure: Any) -> None:
     listener.close()
     data = measure(LocalHost(), "tcp_port", port=port)["data"]
     assert (data["listening"], data["accepts"], data["error"], data["owner_pid"]) == (False, False, "refused", None)
+    assert data["waiting"] is None
 
 
 def test_a_full_backlog_is_no_connection(measure: Any) -> None:
@@ -60,6 +62,7 @@ def test_a_full_backlog_is_no_connection(measure: Any) -> None:
         data = measure(LocalHost(), "tcp_port", port=address[1], timeout=0.5)["data"]
         assert (data["listening"], data["accepts"], data["error"]) == (True, False, "timeout")
         assert data["connect_ms"] is None
+        assert data["waiting"] == 1
         for one in held:
             one.close()
 
