@@ -363,3 +363,46 @@ def test_undoing_a_cure_needs_approval_brings_the_fault_back_and_is_undone_itsel
         assert lab.on("db1", "systemctl is-active mongod").stdout.strip() == "active"
     finally:
         lab.reset("db1", hosts)
+
+
+SEEN = (
+    "stat -c '%n %U:%G %a' /var/lib/mongo /var/lib/mongo/recommendation.sqlite; sha256sum /etc/default/mongod;"
+    "systemctl show mongod -p UnitFileState,LoadState,LimitNOFILE,DropInPaths"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "approved"),
+    [
+        ("data_owner", []),
+        ("masked", ["unmask_and_start"]),
+        ("disabled", ["enable_and_start"]),
+        ("file_limit_too_low", []),
+    ],
+)
+def test_what_a_cure_changed_is_put_back_and_done_again(
+    name: str, approved: list[str], hosts: Path, tmp_path: Path
+) -> None:
+    fault = yaml.safe_load((lab.ROOT / f"lab/faults/mongodb/{name}.yml").read_text())
+    words = [word for remedy in approved for word in ("--approve", remedy)]
+    lab.on("db1", "systemctl reset-failed mongod")
+    try:
+        lab.tasks("db1", fault["inject"], f"inject {name}")
+        broken = shell("db1", SEEN)
+        cured, document = lab.runbook("run", "recover_mongodb", *words, records=tmp_path)
+        assert cured.code == 0, cured.text
+        well, run = shell("db1", SEEN), document["run_id"]
+        assert well != broken
+        refused, told = lab.runbook("undo", run, records=tmp_path)
+        assert refused.code == 7, refused.text
+        assert "would bring the fault back" in json.dumps(told)
+        assert shell("db1", SEEN) == well
+        done, told = lab.runbook("undo", run, "--approve", "undo", records=tmp_path)
+        assert done.code == 0, done.text
+        assert shell("db1", SEEN) == broken
+        again, _told = lab.runbook("undo", told["run_id"], "--approve", "undo", records=tmp_path)
+        assert again.code == 0, again.text
+        assert shell("db1", SEEN) == well
+        assert lab.data("db1")["missing"] == 0
+    finally:
+        lab.reset("db1", hosts)
