@@ -18,6 +18,7 @@ ARGUMENT_SPEC = {
     "drain": {"type": "list", "elements": "str"},
     "reset_failed": {"type": "bool", "default": False},
     "unmask": {"type": "bool", "default": False},
+    "redefined": {"type": "bool", "default": False},
     "ready": {
         "type": "dict",
         "options": {
