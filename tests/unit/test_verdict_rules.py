@@ -129,8 +129,8 @@ LINES = [
     ),
     (
         "systemd_unit",
-        {**UNIT, "active_state": "active", "sub_state": "running", "foreign_drop_ins": ["/a"], "changed_drop_ins": ["/b"]},
-        "mongod.service is active (running); not as in the baseline: /a, /b",
+        {**UNIT, "active_state": "active", "sub_state": "up", "foreign_drop_ins": ["/a"], "changed_drop_ins": ["/b"]},
+        "mongod.service is active (up); not as in the baseline: /a, /b",
     ),
     ("tcp_port", {"port": 1, "listening": False}, "nobody listens on port 1"),
     (
