@@ -27,6 +27,8 @@ DECISIONS = {
     "pages-damaged": "data_damaged",
     "file-deleted": "database_file_deleted",
     "descriptors-exhausted": "descriptors_exhausted",
+    "drop-in-broken": "drop_in_broken",
+    "drop-in-bad-setting": "drop_in_broken",
 }
 
 
@@ -68,3 +70,30 @@ def test_an_automatic_start_is_decided_only_where_it_cures(fault: str) -> None:
     chosen = diagnosis.diagnose(document(fault), PACK["mongodb_causes"])["chosen"]
     automatic = chosen is not None and not chosen.get("ask") and chosen["remedy"] == "start_service"
     assert automatic == (fault == "killed")
+
+
+@pytest.mark.parametrize(("foreign", "changed"), [(None, None), ([], [])])
+def test_a_definition_that_cannot_be_loaded_and_differs_from_nothing_is_no_drop_in_of_somebody(
+    foreign: list[str] | None, changed: list[str] | None
+) -> None:
+    seen = document("drop-in-bad-setting")
+    seen["checks"]["unit"]["data"].update(foreign_drop_ins=foreign, changed_drop_ins=changed)
+    chosen = diagnosis.diagnose(seen, PACK["mongodb_causes"])["chosen"]
+    assert (chosen["cause"], chosen["remedy"]) == ("definition_broken", "escalate")
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        ({"result": "signal"}, "killed"),
+        ({"result": "start-limit-hit"}, "drop_in_broken"),
+        ({"result": "start-limit-hit", "exec_code": "killed"}, None),
+        ({"foreign_drop_ins": [], "changed_drop_ins": ["/a"]}, "drop_in_broken"),
+        ({"foreign_drop_ins": []}, None),
+    ],
+)
+def test_a_drop_in_is_blamed_only_where_the_server_ended_by_itself(data: dict, cause: str | None) -> None:
+    seen = document("drop-in-broken")
+    seen["checks"]["unit"]["data"].update(data)
+    chosen = diagnosis.diagnose(seen, PACK["mongodb_causes"])["chosen"]
+    assert (chosen and chosen["cause"]) == cause
