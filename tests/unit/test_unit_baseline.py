@@ -70,6 +70,7 @@ def put_back(systemd: SmallSystemd, result: dict[str, t.Any], run_id: str = "bac
 def test_capture_keeps_drop_ins_and_names_what_a_package_brought(systemd: SmallSystemd) -> None:
     (systemd.top / "lib" / "app.service.d").mkdir()
     (systemd.top / "lib" / "app.service.d" / "vendor.conf").write_text("[Service]\nNice=1\n")
+    (systemd.top / "lib" / "app.service.d" / "off.conf").symlink_to("/dev/null")
     systemd.drop_in("app.service", "90-ops-runbook-web.conf", "[Service]\nLimitNOFILE=1000\n")
     systemd.drop_in("app.service", "late.conf", "[Service]\nNice=2\n", "run").chmod(0o600)
     systemd.reload()

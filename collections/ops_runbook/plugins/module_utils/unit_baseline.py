@@ -48,7 +48,8 @@ class Definition:
         self.links = {path: os.readlink(path) for path in judged if os.path.islink(path)}
         seen = {path: snapshot(path) for path in judged if path not in self.links}
         self.contents = {path: pair for path, pair in seen.items() if pair[0]["present"]}
-        self.packaged = {path: str(snapshot(path)[0]["sha256"]) for path in found if is_packaged(path)}
+        packaged = [path for path in found if is_packaged(path) and os.path.isfile(path)]
+        self.packaged = {path: str(snapshot(path)[0]["sha256"]) for path in packaged}
 
     def _on_disk(self) -> list[str]:
         """Drop-ins below /etc and /run: systemd may not have heard of them yet."""
