@@ -124,7 +124,7 @@ LINES = [
     ),
     (
         "systemd_unit",
-        {**UNIT, "active_state": "inactive", "load_error": "it is bad", "foreign_drop_ins": ["/a"]},
+        {**UNIT, "active_state": "inactive", "load_error": "it is bad.", "foreign_drop_ins": ["/a"]},
         "mongod.service is inactive and cannot be loaded: it is bad; not as in the baseline: /a",
     ),
     (

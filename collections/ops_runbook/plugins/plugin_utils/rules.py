@@ -236,7 +236,7 @@ def _unit_state(data: Json) -> str:
     if data["load_state"] == "masked":
         return f"{unit} is masked and {state}"
     if data.get("load_error") and state != "active":
-        return f"{unit} is {state} and cannot be loaded: {data['load_error']}"
+        return f"{unit} is {state} and cannot be loaded: {data['load_error'].rstrip('.')}"
     if state == "active":
         return f"{unit} is active ({data['sub_state']})"
     if data["sub_state"] == "auto-restart" or state == "failed":
