@@ -114,6 +114,8 @@ def _run(playbook: str, hosts: tuple[str, str], expected: lab.Json, fault: lab.J
     else:
         assert summary["changes"] == []
         assert summary["next_step"]
+    for told in (predicted, summary):
+        _assert_shown(expected.get("shows", []), told)
     return summary
 
 
@@ -137,6 +139,14 @@ def _plain(changes: list[lab.Json]) -> list[lab.Json]:
         return {**state, "pid": "its own"} if isinstance(state, dict) and isinstance(state.get("pid"), int) else state
 
     return [{**change, "before": plain(change["before"]), "after": plain(change["after"])} for change in changes]
+
+
+def _assert_shown(shows: list[str], told: lab.Json) -> None:
+    """Whoever is asked sees what a yes would change, in the same words whether it is a prediction or a run."""
+    text = json.dumps(told.get("would_change"))
+    assert all(json.dumps(part)[1:-1] in text for part in shows), f"not shown: {shows} in {text}"
+    if shows:
+        assert told["would_change"][-1]["object"].startswith("service "), text
 
 
 def _assert_red(red: list[str], predicted: lab.Json, summary: lab.Json) -> None:

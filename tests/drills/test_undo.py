@@ -23,6 +23,7 @@ PLAY = "/srv/play"
 MINE = ("/etc/machine-id", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")  # the container's
 # systemd itself forbids more than five starts a minute; what is below /run is not compared.
 UNLIMITED = f"/run/systemd/system/{UNIT}.d/unlimited.conf"
+FOREIGN = f"/etc/systemd/system/{UNIT}.d/50-foreign.conf"
 TIMER = "ops-runbook-until-logcaster"
 
 
@@ -36,8 +37,16 @@ def machine() -> Iterator[Machine]:
     shell(HOST, f"cd {PLAY}; echo 1 > data/one; echo 2 > data/two; chmod 4750 data/two; chown daemon data/one")
     shell(HOST, "systemctl unmask logrotate.timer")  # it is off, and a policy turns it on
     shell(HOST, f"systemctl disable {UNIT}")  # so that it can be enabled
-    yield Machine(HOST, ("/etc", PLAY, "/var/log/logcaster"), MINE, UNIT)
-    shell(HOST, f"rm -rf {UNLIMITED} {PLAY}; systemctl disable --now logrotate.timer; systemctl mask logrotate.timer")
+    made = Machine(HOST, ("/etc", PLAY, "/var/log/logcaster"), MINE, UNIT)
+    kept = {"service": "unit", "state": "captured", "unit": UNIT, "run_id": "before"}
+    assert made.calls([("service_baseline", kept)])[0]["changed"]
+    shell(HOST, f"mkdir -p $(dirname {FOREIGN}); printf '[Service]\nEnvironment=FOREIGN=1\n' > {FOREIGN}")
+    shell(HOST, f"systemctl daemon-reload; systemctl restart {UNIT}")
+    yield made
+    shell(
+        HOST,
+        f"rm -rf {FOREIGN} {UNLIMITED} {PLAY}; systemctl disable --now logrotate.timer; systemctl mask logrotate.timer",
+    )
     shell(HOST, f"systemctl daemon-reload; systemctl enable {UNIT}; systemctl restart {UNIT}")
 
 
@@ -124,6 +133,7 @@ CALLS = st.one_of(
         enable=st.booleans(),
         steady=0.1,
     ),
+    call("service_baseline", service="unit", state="restored", unit=UNIT),
     call(
         "log_rotation",
         name=st.sampled_from(["logcaster", "play"]),
@@ -342,25 +352,40 @@ def test_undoing_a_change_takes_its_timer_away_and_redoing_it_brings_it_back(mac
 # ---- what a remedy did
 
 
-def test_undoing_a_cure_needs_approval_brings_the_fault_back_and_is_undone_itself(hosts: Path, tmp_path: Path) -> None:
-    fault = yaml.safe_load((lab.ROOT / "lab/faults/mongodb/config_broken.yml").read_text())
-    lab.tasks("db1", fault["inject"], "inject config_broken")
+CURES = {
+    "config_broken": ("cat /etc/default/mongod", "--no-such-option"),
+    "drop_in_broken": ("systemctl cat mongod.service", "/etc/systemd/system/mongod.service.d/override.conf"),
+}
+
+
+@pytest.mark.parametrize("cause", CURES)
+def test_undoing_a_cure_needs_approval_brings_the_fault_back_and_is_undone_itself(
+    cause: str, hosts: Path, tmp_path: Path
+) -> None:
+    look, sign = CURES[cause]
+    fault = yaml.safe_load((lab.ROOT / f"lab/faults/mongodb/{cause}.yml").read_text())
+    lab.tasks("db1", fault["inject"], f"inject {cause}")
+    broken = shell("db1", look)
     try:
-        cured = play(tmp_path, "playbooks/recover_mongodb.yml", host="db1")
+        yes = ("-e", json.dumps({"remediate_approved": ["restore_unit"]}))
+        cured = play(tmp_path, "playbooks/recover_mongodb.yml", *yes, host="db1")
         assert cured.code == 0, cured.text
+        assert sign not in shell("db1", look)
         run = last_run(tmp_path)
         refused = undo(tmp_path, run, host="db1")
         assert refused.code == 7, refused.text
-        assert "would bring the fault back (config_broken: " in entry(tmp_path)["message"]
+        assert f"would bring the fault back ({cause}: " in entry(tmp_path)["message"]
         assert "run again with --approve undo" in entry(tmp_path)["next_step"]
         assert lab.on("db1", "systemctl is-active mongod").stdout.strip() == "active"
         done = undo(tmp_path, run, "-e", "undo_approved=true", host="db1")
         assert done.code == 0, done.text
-        assert "--no-such-option" in shell("db1", "cat /etc/default/mongod")
+        assert sign in shell("db1", look)
+        assert shell("db1", look) == broken
         assert lab.on("db1", "systemctl is-active mongod").stdout.strip() in ("inactive", "failed")
         redone = undo(tmp_path, last_run(tmp_path), host="db1")
         assert redone.code == 0, redone.text
         assert lab.on("db1", "systemctl is-active mongod").stdout.strip() == "active"
+        assert sign not in shell("db1", look)
     finally:
         lab.reset("db1", hosts)
 

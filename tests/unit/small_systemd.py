@@ -21,7 +21,13 @@ import typing as t
 import uuid
 
 import pytest
-from ansible_collections.ops.runbook.plugins.module_utils import budget, managed_file, unit_look
+from ansible_collections.ops.runbook.plugins.module_utils import (
+    budget,
+    managed_file,
+    unit_baseline,
+    unit_files,
+    unit_look,
+)
 from ansible_collections.ops.runbook.plugins.module_utils.errors import CannotLook
 from ansible_collections.ops.runbook.plugins.module_utils.host import Completed
 from test_files import Killer
@@ -49,6 +55,8 @@ def small_host(
     monkeypatch.setattr(managed_file, "STATE", str(top / "state"))
     monkeypatch.setattr(budget, "DIRECTORY", str(top / "budget"))
     monkeypatch.setattr(unit_look, "UNITS", str(top / "etc"))
+    monkeypatch.setattr(unit_baseline, "RUNTIME", str(top / "run"))
+    monkeypatch.setattr(unit_files, "PACKAGED", (f"{top}/lib/",))
     small = SmallSystemd(top)
     for name in (*running, *idle):
         small.write(name, unit)
@@ -134,7 +142,7 @@ class SmallSystemd:
     def reload(self) -> None:
         """What lies on disk is in force."""
         state = self._load()
-        for path in (self.top / "lib").iterdir():
+        for path in (self.top / "lib").glob("*.*[!d]"):
             unit = state.setdefault(path.name, {"pid": None, "result": "success", "restarts": 0})
             unit["signature"] = self._signature(path.name)
             unit["definition"] = self._read(path.name)
@@ -156,16 +164,22 @@ class SmallSystemd:
         return path.readlink().name if path.is_symlink() and str(path.readlink()) != "/dev/null" else name
 
     def _drop_ins(self, unit: str) -> list[pathlib.Path]:
-        found = {path.name: path for where in ("run", "etc") for path in self.top.glob(f"{where}/{unit}.d/*.conf")}
+        folders = [f"{where}/{name}.d" for where in ("lib", "run", "etc") for name in ("service", unit)]
+        found = {path.name: path for folder in folders for path in self.top.glob(f"{folder}/*.conf")}
         return [found[name] for name in sorted(found)]
 
+    def _fragment(self, unit: str) -> pathlib.Path:
+        """The unit file: one of the administrator's goes before the package's."""
+        own = self.top / "etc" / unit
+        return own if own.exists() else self.top / "lib" / unit
+
     def _signature(self, unit: str) -> list[t.Any]:
-        paths = [self.top / "lib" / unit, *self._drop_ins(unit)]
+        paths = [self._fragment(unit), *self._drop_ins(unit)]
         return [[str(path), path.lstat().st_mtime_ns] for path in paths if path.exists()]
 
     def _read(self, unit: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for path in [self.top / "lib" / unit, *self._drop_ins(unit)]:
+        for path in [self._fragment(unit), *self._drop_ins(unit)]:
             for line in path.read_text().splitlines() if path.exists() else []:
                 key, sign, value = line.partition("=")
                 if not sign or line.startswith(("#", "[")):
@@ -203,7 +217,9 @@ class SmallSystemd:
         masked = (self.top / "lib" / unit).is_symlink()
         known = {
             "Id": unit,
-            "LoadState": "masked" if masked else state["definition"].get("LoadState", ["loaded"])[-1],
+            "Names": unit,
+            "FragmentPath": str(self._fragment(unit)),
+            "LoadState": "masked" if masked else _load_state(state["definition"]),
             "LoadError": 'x "It is broken."',
             "ActiveState": "active"
             if pid or state["definition"].get("Active")
@@ -217,7 +233,7 @@ class SmallSystemd:
             "NRestarts": "0",
             "Restart": "no",
             "NeedDaemonReload": "yes" if self._signature(unit) != state["signature"] else "no",
-            "DropInPaths": " ".join(map(str, self._drop_ins(unit))),
+            "DropInPaths": " ".join(f'"{path}"' if " " in str(path) else str(path) for path in self._drop_ins(unit)),
             "UnsetEnvironment": " ".join(state["definition"].get("UnsetEnvironment", [])),
             "MemoryMax": state["definition"].get("MemoryMax", [INFINITY])[-1],
             "CPUQuotaPerSecUSec": state["definition"].get("CPUQuotaPerSecUSec", [INFINITY])[-1],
@@ -269,6 +285,11 @@ class SmallSystemd:
     def _save(self, state: Json) -> None:
         (self.top / "state.json.new").write_text(json.dumps(state))
         (self.top / "state.json.new").rename(self.top / "state.json")
+
+
+def _load_state(definition: dict[str, list[str]]) -> str:
+    """Two commands are only for Type=oneshot."""
+    return definition.get("LoadState", ["loaded" if len(definition.get("ExecStart", [])) < 2 else "bad-setting"])[-1]
 
 
 def _alive(pid: int) -> bool:

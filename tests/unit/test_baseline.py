@@ -25,11 +25,12 @@ from ansible_collections.ops.runbook.plugins.module_utils import (
 )
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.specs.service_baseline import ARGUMENT_SPEC, RULES
+from ansible_collections.ops.runbook.plugins.module_utils.text_diff import text_diff
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing
 from test_files import NOBODY, Killer, in_child, root_only
 from test_ownership import oldest
 
-KEYS = {"changed", "changes", "undo", "message", "diff", "files", "aside", "captured_at"}
+KEYS = {"changed", "changes", "undo", "message", "diff", "files", "aside", "captured_at", "unit"}
 NOTHING = {"kind": "none", "reason": "nothing was changed"}
 STRAYING = """{"schema": "ops.runbook/baseline/1", "files": [{"path": "/x", "present": true, "sha256": "a",
     "mode": "0600", "owner": "root", "group": "root", "copy": "../../../etc/shadow"}]}"""
@@ -584,14 +585,14 @@ def test_a_folder_where_nothing_can_be_removed_or_validated(etc: Path, monkeypat
 
 
 def test_diffs_are_capped_and_for_text_only() -> None:
-    assert restoring._diff("/a", b"\xff\xfe", b"x") == {"prepared": "/a is not text\n"}
+    assert text_diff([("/a", b"\xff\xfe", b"x")]) == {"prepared": "/a is not text\n"}
     many = b"".join(b"%d\n" % number for number in range(3000))
-    assert restoring._diff("/a", many, many)["prepared"] == "/a: 3000 and 3000 lines are too many to compare here\n"
+    assert text_diff([("/a", many, many)])["prepared"] == "/a: 3000 and 3000 lines are too many to compare here\n"
     long = b"".join(b"%d %s\n" % (number, b"x" * 100) for number in range(1000))
-    text = restoring._diff("/a", b"", long)["prepared"]
+    text = text_diff([("/a", b"", long)])["prepared"]
     assert len(text) < 16500
     assert "characters more)" in text
-    assert restoring._diff("/a", None, b"new")["prepared"] == "--- /a (before)\n+++ /a (after)\n@@ -0,0 +1 @@\n+new\n"
+    assert text_diff([("/a", None, b"new")])["prepared"] == "--- /a (before)\n+++ /a (after)\n@@ -0,0 +1 @@\n+new\n"
 
 
 def test_the_lease_is_held_before_the_first_write(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:

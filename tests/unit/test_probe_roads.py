@@ -63,7 +63,7 @@ def checks(tmp_path: Path) -> Iterator[dict[str, Any]]:
             "mongodb": {"type": "mongodb", "port": 1},
             "oom_kills": {"type": "oom_kills", "warning": []},
             "process": {"type": "process", "exe": "/no/such/program"},
-            "systemd_unit": {"type": "systemd_unit", **unit},
+            "systemd_unit": {"type": "systemd_unit", "baseline": "mongodb", **unit},
             "tcp_port": {"type": "tcp_port", "port": listener.getsockname()[1]},
             "unix_socket": {"type": "unix_socket", "path": "/no/such/socket"},
         }

@@ -60,6 +60,16 @@ def failure(host: SystemdHost, check: bool = False, **given: t.Any) -> OpsError:
     return caught.value
 
 
+@pytest.mark.parametrize("case", ["bad-setting", "need-reload"])
+def test_what_an_act_before_it_would_have_mended_is_foreseen_in_check_mode_only(case: str) -> None:
+    now = ("inactive", {"LoadState": case, "LoadError": "x"} if case == "bad-setting" else {"NeedDaemonReload": "yes"})
+    told = service.run_on(SystemdHost(now), params(state="started", redefined=True), True)
+    assert [change["object"] for change in told["changes"]] == ["service demo.service"]
+    if case == "bad-setting":
+        assert "cannot be loaded" in failure(SystemdHost(now), state="started", redefined=True).what
+        assert "cannot be loaded" in failure(SystemdHost(now), check=True, state="started").what
+
+
 class TestPlan:
     @pytest.mark.parametrize(
         ("case", "wanted", "steps", "after"),

@@ -132,7 +132,7 @@ def test_the_types_own_rules_are_valid() -> None:
         "reclaimable": {"path": "/", "free_percent": 20},
         "log": {"path": "/x", "patterns": {"a": "b"}},
         "process": {"unit": "x"},
-        "systemd_unit": {"unit": "x"},
+        "systemd_unit": {"unit": "x", "baseline": "x"},
         "tcp_port": {"port": 1},
         "unix_socket": {"path": "/x"},
     }

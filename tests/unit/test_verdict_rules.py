@@ -122,6 +122,16 @@ LINES = [
         {**UNIT, "active_state": "inactive", "sub_state": "dead", "result": "success"},
         "mongod.service is inactive (dead), last result success",
     ),
+    (
+        "systemd_unit",
+        {**UNIT, "active_state": "inactive", "load_error": "it is bad.", "foreign_drop_ins": ["/a"]},
+        "mongod.service is inactive and cannot be loaded: it is bad; not as in the baseline: /a",
+    ),
+    (
+        "systemd_unit",
+        {**UNIT, "active_state": "active", "sub_state": "up", "foreign_drop_ins": ["/a"], "changed_drop_ins": ["/b"]},
+        "mongod.service is active (up); not as in the baseline: /a, /b",
+    ),
     ("tcp_port", {"port": 1, "listening": False}, "nobody listens on port 1"),
     (
         "tcp_port",

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -108,3 +110,90 @@ def test_what_is_no_name_of_a_unit_is_refused(name: Any) -> None:
 
 def test_every_field_is_told() -> None:
     assert all(systemd_unit.FIELDS.values())
+
+
+# ---- against a baseline
+
+MANIFEST = "/var/lib/ops-runbook/baseline/mongodb/manifest.json"
+FOLDER = "/etc/systemd/system/mongod.service.d"
+GOOD = f"{FOLDER}/good.conf"
+
+
+def keep(host: Any, name: str = "mongod.service", links: dict[str, str] | None = None) -> None:
+    """A baseline with one drop-in, which is there."""
+    stat = host.stat(str(host.file(GOOD, "good")).removeprefix(str(host.root)))
+    digest = hashlib.sha256(b"good").hexdigest()
+    entry = {"path": GOOD, "present": True, "sha256": digest, "copy": digest}
+    entry.update(mode=stat.mode, owner=stat.owner, group=stat.group)
+    unit = {"name": name, "files": [entry], "links": links or {}, "packaged": []}
+    host.file(MANIFEST, json.dumps({"schema": "ops.runbook/baseline/1", "files": [], "unit": unit}))
+
+
+def look(host: Any, measure: Any, **properties: Any) -> tuple[Any, Any]:
+    """(foreign_drop_ins, changed_drop_ins)."""
+    host.unit("exit-code", **properties)
+    data = measure(host, "systemd_unit", unit="mongod", baseline="mongodb")["data"]
+    return data["foreign_drop_ins"], data["changed_drop_ins"]
+
+
+def test_a_definition_as_in_the_baseline(host: Any, measure: Any) -> None:
+    keep(host)
+    ours = f"{FOLDER}/90-ops-runbook-web.conf"
+    vendor = "/usr/lib/systemd/system/mongod.service.d/vendor.conf /run/systemd/generator/mongod.service.d/x.conf"
+    assert look(host, measure, DropInPaths=f"{vendor} {GOOD} {ours}") == ([], [])
+
+
+def test_what_is_foreign_or_changed(host: Any, measure: Any) -> None:
+    keep(host, links={f"{FOLDER}/off.conf": "/dev/null"})
+    host.file(GOOD, "bad")
+    assert look(host, measure, DropInPaths=f'{GOOD} {FOLDER}/one.conf "{FOLDER}/t w o.conf"') == (
+        [f"{FOLDER}/one.conf", f"{FOLDER}/t w o.conf"],
+        [GOOD, f"{FOLDER}/off.conf"],
+    )
+    own = "/etc/systemd/system/mongod.service"
+    assert look(host, measure, DropInPaths=GOOD, FragmentPath=own)[0] == [own]
+    assert look(host, measure, DropInPaths=GOOD, FragmentPath=own, LoadState="masked")[0] == []
+
+
+def test_without_a_baseline_of_this_unit_nothing_is_foreign(host: Any, measure: Any) -> None:
+    assert look(host, measure, DropInPaths=f"{FOLDER}/one.conf") == (None, None)
+    keep(host, name="mongodb.service")
+    assert look(host, measure, DropInPaths=f"{FOLDER}/one.conf") == (None, None)
+    host.file(MANIFEST, json.dumps({"schema": "ops.runbook/baseline/1", "files": []}))
+    assert look(host, measure, DropInPaths=f"{FOLDER}/one.conf") == (None, None)
+
+
+@pytest.mark.parametrize("problem", ["denied", "damaged", "half"])
+def test_a_baseline_that_cannot_be_read_leaves_only_that_unknown(host: Any, measure: Any, problem: str) -> None:
+    host.unit("exit-code", DropInPaths=f"{FOLDER}/one.conf")
+    if problem == "denied":
+        host.denied.add(MANIFEST)
+    else:
+        host.file(MANIFEST, "{" if problem == "damaged" else '{"files": [], "unit": {"name": "mongod.service"}}')
+    found = measure(host, "systemd_unit", unit="mongod", baseline="mongodb")
+    assert (found["unknown"], found["missing"]) == (None, ["foreign_drop_ins", "changed_drop_ins"])
+    assert found["data"]["active_state"] == "failed"
+
+
+def test_a_drop_in_that_may_not_be_read_is_not_called_changed(host: Any, measure: Any) -> None:
+    keep(host)
+    host.denied.add(GOOD)
+    host.unit("exit-code", DropInPaths=f"{FOLDER}/one.conf")
+    found = measure(host, "systemd_unit", unit="mongod", baseline="mongodb")
+    assert found["missing"] == ["changed_drop_ins"]
+    assert found["data"]["foreign_drop_ins"] == [f"{FOLDER}/one.conf"]
+
+
+def test_why_a_definition_cannot_be_loaded(host: Any, measure: Any) -> None:
+    said = 'org.freedesktop.systemd1.BadUnitSetting "Unit mongod.service has a bad unit file setting."'
+    host.unit("exit-code", LoadState="bad-setting", LoadError=said)
+    data = measure(host, "systemd_unit", unit="mongod")["data"]
+    assert data["load_error"] == "Unit mongod.service has a bad unit file setting."
+    host.unit("exit-code")
+    assert measure(host, "systemd_unit", unit="mongod")["data"]["load_error"] is None
+
+
+@pytest.mark.parametrize("service", ["../x", "..", "a/b"])
+def test_what_is_no_name_of_a_service_is_refused(service: str) -> None:
+    with pytest.raises(BadInput, match=r"check it, baseline: .* is not the name of a service"):
+        probe.plan("it", {"type": "systemd_unit", "unit": "mongod", "baseline": service})

@@ -135,9 +135,8 @@ def test_of_a_change_only_what_differs_is_shown() -> None:
         "after": {"active_state": "active", "pid": 7},
     }
     assert wording.change_text(change) == "mongod.service active_state: failed -> active"
-    assert (
-        wording.change_text({"object": "a", "before": None, "after": {"mode": "0600"}}) == "a: None -> {'mode': '0600'}"
-    )
+    assert wording.change_text({"object": "a", "before": None, "after": {"mode": "0600"}}) == "a: new"
+    assert wording.change_text({"object": "a", "before": {"mode": "0600"}, "after": None}) == "a: removed"
 
 
 def test_a_refusal_says_why_and_what_next() -> None:

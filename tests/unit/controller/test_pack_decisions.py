@@ -105,3 +105,33 @@ def test_what_could_not_be_looked_at_decides_nothing(name: str) -> None:
                 f"{chosen['cause']} rests on {check}, which is unknown"
             )
     assert diagnosed["chosen"]
+
+
+def decided(name: str, **unit: t.Any) -> str | None:
+    """The cause that is chosen where the unit looks otherwise."""
+    document, _diagnosed = found(name)
+    document["checks"]["unit"]["data"].update(unit)
+    chosen = diagnosis.diagnose(document, pack.rendered("mongodb").causes)["chosen"]
+    return chosen and chosen["cause"]
+
+
+@pytest.mark.parametrize(("foreign", "changed"), [(None, None), ([], [])])
+def test_a_definition_that_cannot_be_loaded_and_differs_from_nothing_is_no_drop_in_of_somebody(
+    foreign: list[str] | None, changed: list[str] | None
+) -> None:
+    found_ = decided("drop_in_bad_setting", foreign_drop_ins=foreign, changed_drop_ins=changed)
+    assert found_ == "definition_broken"
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        ({"result": "signal"}, "killed"),
+        ({"result": "start-limit-hit"}, "drop_in_broken"),
+        ({"result": "start-limit-hit", "exec_code": "killed"}, "start_limit_hit"),
+        ({"foreign_drop_ins": [], "changed_drop_ins": ["/a"]}, "drop_in_broken"),
+        ({"foreign_drop_ins": []}, None),
+    ],
+)
+def test_a_drop_in_is_blamed_only_where_the_server_ended_by_itself(data: Json, cause: str | None) -> None:
+    assert decided("drop_in_broken", **data) == cause

@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime
 
-from ansible_collections.ops.runbook.plugins.plugin_utils import outcome, record
+from ansible_collections.ops.runbook.plugins.plugin_utils import foreseen, outcome, record
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
 _FAILURES = ("failed", "unverified", "reverted", "refused", "escalated")
@@ -15,6 +15,7 @@ _PHASES = {
     "leased": "decide",
     "evidence": "evidence",
     "decided": "decide",
+    "foreseen": "decide",
     "acted": "act",
     "verified": "verify",
 }
@@ -56,6 +57,8 @@ class ActionModule(LightAction):
                 "failed": concluded["outcome"] in _FAILURES,
             }
         answer["head"] = record.append(where, run, host, params["phase"], entry)
+        if params["phase"] == foreseen.PHASE:
+            answer |= foreseen.of_lines(record.of_run(where, run, host))
         if params["journal"] and not self._task.check_mode:
             said = {
                 "phase": params["phase"],
@@ -77,7 +80,7 @@ class ActionModule(LightAction):
         seconds = seconds_by_phase(lines) or {"detect": float(facts.get("seconds") or 0.0)}
         check = bool(self._task.check_mode)
         more = {"run": run, "check_mode": check, "evidence": evidence[-1] if evidence else None, "seconds": seconds}
-        return outcome.conclude({**facts, **more})
+        return outcome.conclude({**facts, **more, **foreseen.of_lines(lines)})
 
     def _judged(self, facts: dict[str, t.Any]) -> dict[str, t.Any]:
         """The facts of a job; where they are the answers of several calls, with what those came to."""

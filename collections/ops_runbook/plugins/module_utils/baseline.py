@@ -11,10 +11,10 @@ import json
 import os
 import time
 
-from .baseline_store import SCHEMA, SECONDS, Damaged, copy_of, earlier, folder_of, listed, load
+from .baseline_store import SCHEMA, SECONDS, Damaged, copy_of, earlier, entries, folder_of, listed, load
 from .errors import BadInput, OpsError, Refused
 from .files import write_file
-from .host import utc
+from .host import LocalHost, utc
 from .lease import fence
 from .locks import mutex
 from .managed_file import FIELDS, aside_path, ensure_folder, file_step, put_aside, shown, snapshot
@@ -22,6 +22,8 @@ from .managed_file import FIELDS, aside_path, ensure_folder, file_step, put_asid
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .host import Host
 
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@._-")
 _NOTHING = {"kind": "none", "reason": "nothing was changed"}
@@ -32,8 +34,14 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
     Returns:
         changed, changes, undo, message, diff ({} or {prepared: unified diff}), files ([{path, present, sha256, mode,
-        owner, group, drifted, drift}]), aside (where the replaced file lies, or None), captured_at (RFC 3339, or None).
+        owner, group, drifted, drift}]), aside (where the replaced file lies, or None), captured_at (RFC 3339, or None),
+        unit ({name, new, gone, changed, packaged} as in unit_baseline.told, or None).
     """
+    return run_on(LocalHost(), params, check)
+
+
+def run_on(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
+    """As run, where systemctl is run on any host."""
     empty = {
         "changed": False,
         "changes": [],
@@ -43,11 +51,12 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
         "files": [],
         "aside": None,
         "captured_at": None,
+        "unit": None,
     }
     try:
         _demand_name(params["service"], "service")
         _demand_name(params["run_id"] or "standalone", "run_id")
-        return dict(empty, **_STATES[params["state"]](params, check))
+        return dict(empty, **_STATES[params["state"]](host, params, check))
     except OpsError as error:
         error.result = dict({key: error.result.get(key, value) for key, value in empty.items()}, message=str(error))
         raise
@@ -59,40 +68,61 @@ def _demand_name(text: str, option: str) -> None:
         raise BadInput("%r cannot be the name of a folder" % text, option, "Use letters, digits and @ . _ - only.")
 
 
-def _restored(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def late(params: dict[str, Any]) -> list[str]:
+    """The module_utils that a call imports late."""
+    file = ["restoring"] if params["state"] == "restored" and params["path"] else []
+    unit = ["unit_baseline", "platforms.systemd"] if params["unit"] or params["state"] == "verified" else []
+    fence = ["service"] if params["unit"] and params["lease"] and params["state"] == "restored" else []
+    return [*file, *unit, *fence, *(["redact"] if params["state"] != "captured" else [])]
+
+
+def _restored(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
+    if params["unit"]:
+        from . import unit_baseline
+
+        return unit_baseline.restored(host, params, check)
     from .restoring import restored
 
     return restored(params, check)
 
 
-def _captured(params: dict[str, Any], check: bool) -> dict[str, Any]:
-    service, paths = params["service"], list(dict.fromkeys(params["files"]))
-    if not paths:
+def _captured(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
+    service, paths = params["service"], list(dict.fromkeys(params["files"] or []))
+    if not paths and not params["unit"]:
         raise BadInput("names no file", "files", "Name the service's configuration files.")
     seen = [snapshot(path) for path in paths]
-    entries = [dict(entry, copy=entry["sha256"]) for entry, _data in seen]
+    contents = {str(entry["sha256"]): data for entry, data in seen if data is not None}
+    found: dict[str, Any] = {"files": [dict(entry, copy=entry["sha256"]) for entry, _data in seen]}
+    if params["unit"]:
+        from . import unit_baseline
+
+        found["unit"], more = unit_baseline.captured(host, params["unit"])
+        contents.update(more)
     old = earlier(service)
-    if old and old["files"] == entries and not any(_damage(service, entry) for entry in entries):
+    if old and _same(old, found) and not any(_damage(service, entry) for entry in entries(found)):
         return {
-            "files": [listed(entry, []) for entry in entries],
+            "files": [listed(entry, []) for entry in found["files"]],
             "captured_at": old["captured_at"],
             "message": "the baseline of %s is up to date" % service,
         }
-    manifest = {"schema": SCHEMA, "service": service, "captured_at": utc(time.time()), "files": entries}
+    manifest = dict(found, schema=SCHEMA, service=service, captured_at=utc(time.time()))
     plan = _plan(params, old, manifest)
     if not check:
         with fence(params["lease"], params["run_id"], SECONDS):
-            _store(service, plan, {str(entry["sha256"]): data for entry, data in seen if data is not None})
+            _store(service, plan, contents)
     return dict(plan["result"])
+
+
+def _same(old: dict[str, Any], found: dict[str, Any]) -> bool:
+    return old["files"] == found["files"] and old.get("unit") == found.get("unit")
 
 
 def _plan(params: dict[str, Any], old: dict[str, Any] | None, manifest: dict[str, Any]) -> dict[str, Any]:
     """{data: the manifest to write, before: the one that it replaces, keep: names of copies, result: the answer}."""
     service, path = params["service"], os.path.join(folder_of(params["service"]), "manifest.json")
-    was = {entry["path"]: entry for entry in old["files"]} if old else {}
-    now = {entry["path"]: entry for entry in manifest["files"]}
+    was, now = _shown(old or {"files": []}), _shown(manifest)
     changes = [
-        {"object": "baseline of %s: %s" % (service, one), "before": shown(was.get(one)), "after": shown(now.get(one))}
+        {"object": "baseline of %s: %s" % (service, one), "before": was.get(one), "after": now.get(one)}
         for one in {**was, **now}
         if was.get(one) != now.get(one)
     ]
@@ -106,14 +136,29 @@ def _plan(params: dict[str, Any], old: dict[str, Any] | None, manifest: dict[str
         "aside": aside,
         "captured_at": manifest["captured_at"],
         "undo": file_step(path, aside, data, owner),
-        "message": "%d file(s) are the baseline of %s now" % (len(now), service),
+        "message": _kept(manifest),
     }
     return {
         "data": data,
         "before": before,
         "result": result,
-        "keep": {str(entry["copy"]) for entry in [*was.values(), *now.values()]},
+        "keep": {str(entry["copy"]) for each in filter(None, [old, manifest]) for entry in entries(each)},
     }
+
+
+def _shown(manifest: dict[str, Any]) -> dict[str, dict[str, Any] | None]:
+    """What a manifest says of each path; None of a file that is not there."""
+    unit = manifest.get("unit") or {"links": {}, "packaged": []}
+    found = {entry["path"]: shown(entry) for entry in entries(manifest)}
+    found.update({path: {"link": target} for path, target in unit["links"].items()})
+    found.update({one["path"]: {"sha256": one["sha256"]} for one in unit["packaged"]})
+    return found
+
+
+def _kept(manifest: dict[str, Any]) -> str:
+    unit = manifest.get("unit")
+    definition = " and the definition of %s" % unit["name"] if unit else ""
+    return "%d file(s)%s are the baseline of %s now" % (len(manifest["files"]), definition, manifest["service"])
 
 
 def _text(manifest: dict[str, Any]) -> bytes:
@@ -131,15 +176,24 @@ def _store(service: str, plan: dict[str, Any], contents: dict[str, bytes]) -> No
             os.unlink(os.path.join(folder, name))
 
 
-def _verified(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def _verified(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
     manifest = load(params["service"])
+    unit: dict[str, Any] | None = None
+    diff: dict[str, str] = {}
     files = [listed(entry, _drift(params["service"], entry)) for entry in manifest["files"]]
     said = [
         "%s (%s)" % (one["path"], ", ".join(drift["field"] for drift in one["drift"])) for one in files if one["drift"]
     ]
-    good = "%d file(s) are as in the baseline" % len(files)
+    good = "%d file(s)%s are as in the baseline" % (len(files), " and the unit" if manifest.get("unit") else "")
+    if manifest.get("unit"):
+        from . import unit_baseline
+
+        unit, diff = unit_baseline.verified(host, params["service"], manifest["unit"])
+        said += filter(None, [unit_baseline.sentence(unit)])
     return {
         "files": files,
+        "unit": unit,
+        "diff": diff,
         "captured_at": manifest["captured_at"],
         "message": "differs from the baseline: " + "; ".join(said) if said else good,
     }

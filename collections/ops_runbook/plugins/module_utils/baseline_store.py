@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "ops.runbook/baseline/1"
 SECONDS = 120
-_HINT = "ansible-playbook playbooks/baseline.yml"
+HINT = "ansible-playbook playbooks/baseline.yml"
 
 
 class NoBaseline(OpsError):
@@ -42,6 +42,9 @@ def listed(entry: dict[str, Any], drift: list[dict[str, Any]]) -> dict[str, Any]
 def load(service: str) -> dict[str, Any]:
     """The service's baseline: {schema, service, captured_at, files: [snapshot and copy]}.
 
+    Where the definition of a unit was taken with it, also `unit`: {name, files (likewise), links (path -> target),
+    packaged: [{path, sha256}]}; see unit_baseline.py.
+
     Raises:
         NoBaseline: There is none.
         Damaged: There is one, but not a readable one.
@@ -51,7 +54,7 @@ def load(service: str) -> dict[str, Any]:
     try:
         return parse_manifest(read_file(path, managed_file.LIMIT)[0], path)
     except FileNotFoundError:
-        raise NoBaseline("there is no baseline of %s on this target" % service, path, _HINT) from None
+        raise NoBaseline("there is no baseline of %s on this target" % service, path, HINT) from None
 
 
 def earlier(service: str) -> dict[str, Any] | None:
@@ -72,12 +75,19 @@ def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
         manifest = json.loads(data.decode("utf-8"))
         if manifest["schema"] != SCHEMA:
             raise ValueError
-        for entry in manifest["files"]:
+        if manifest.get("unit"):
+            dict(manifest["unit"]["links"], name=manifest["unit"]["name"], packaged=manifest["unit"]["packaged"])
+        for entry in entries(manifest):
             if {*FIELDS, "path", "copy"} - set(entry) or entry["copy"] != entry["sha256"]:
                 raise ValueError
     except (ValueError, KeyError, TypeError):
-        raise Damaged("the baseline's manifest is damaged", path, "Take it again: " + _HINT) from None
+        raise Damaged("the baseline's manifest is damaged", path, "Take it again: " + HINT) from None
     return dict(manifest)
+
+
+def entries(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """All of a manifest that has a copy."""
+    return [*manifest["files"], *(manifest.get("unit") or {"files": []})["files"]]
 
 
 def copy_of(service: str, entry: dict[str, Any]) -> Content:
@@ -95,7 +105,7 @@ def copy_of(service: str, entry: dict[str, Any]) -> Content:
         data = b""
     if sha256(data) != entry["sha256"]:
         what = "the baseline's copy of %s is missing or damaged" % entry["path"]
-        raise Damaged(what, path, "Take it again: " + _HINT)
+        raise Damaged(what, path, "Take it again: " + HINT)
     return data
 
 

@@ -221,12 +221,13 @@ def ensure_directory(path: str, mode: int = 0o700) -> None:
         found = os.lstat(path)
     except OSError as error:
         raise os_error(error, path) from None
-    what = _distrust(found)
+    what = distrust(found)
     if what:
         raise Refused("the directory cannot be trusted: " + what, path, "Look at it: ls -ld %s" % path)
 
 
-def _distrust(found: os.stat_result) -> str:
+def distrust(found: os.stat_result) -> str:
+    """Why others than this user could have a say in a directory, from its lstat; empty where none could."""
     if stat.S_ISLNK(found.st_mode):
         return "it is a symbolic link"
     if not stat.S_ISDIR(found.st_mode):

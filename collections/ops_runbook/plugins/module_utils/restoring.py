@@ -10,6 +10,7 @@ from .errors import BadInput, OpsError, Refused
 from .files import account_ids, os_error, replace_file, resolved, write_file
 from .lease import fence
 from .managed_file import aside_path, file_step, put_aside, remove_file, same, sha256, shown, snapshot
+from .text_diff import text_diff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from .managed_file import Content
 
-_DIFF_LINES, _DIFF_CHARACTERS = 4000, 16384
 _VALIDATOR_SECONDS = 60
 
 
@@ -38,7 +38,7 @@ def restored(params: dict[str, Any], check: bool) -> dict[str, Any]:
         aside=aside,
         changes=[{"object": path, "before": shown(now), "after": shown(wanted)}],
         undo=file_step(path, aside, candidate, (*account_ids(now["owner"], now["group"]), now["mode"])),
-        diff={} if declared else _diff(path, data, candidate),
+        diff={} if declared else text_diff([(path, data, candidate)]),
         message="%s is as in the %s again" % (path, "inventory" if declared else "baseline"),
     )
     if not check:
@@ -126,23 +126,3 @@ def _demand_valid(argv: list[str], path: str) -> None:
             path,
             "Correct what the inventory declares, or take a baseline once the service is well.",
         )
-
-
-def _diff(path: str, before: Content, after: Content) -> dict[str, str]:
-    """{prepared: a unified diff}; secrets are masked first, so where only a secret changed no line shows."""
-    from difflib import unified_diff
-
-    from .redact import redact
-
-    try:
-        old, new = (redact((data or b"").decode("utf-8")).splitlines(True) for data in (before, after))
-    except UnicodeDecodeError:
-        return {"prepared": "%s is not text\n" % path}
-    if len(old) + len(new) > _DIFF_LINES:
-        return {"prepared": "%s: %d and %d lines are too many to compare here\n" % (path, len(old), len(new))}
-    lines = unified_diff(old, new, path + " (before)", path + " (after)")
-    text = "".join(line if line.endswith("\n") else line + "\n" for line in lines)
-    if len(text) > _DIFF_CHARACTERS:
-        kept = text[:_DIFF_CHARACTERS].rpartition("\n")[0]
-        text = "%s\n(%d characters more)\n" % (kept, len(text) - len(kept))
-    return {"prepared": text}

@@ -86,7 +86,7 @@ def _run(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
             "Did you mean %s?" % ", ".join(near) if near else "See what there is: systemctl list-unit-files",
         )
     try:
-        plan = plan_service(before, params)
+        plan = plan_service(_foreseen(before) if check and params.get("redefined") else before, params)
         if plan["steps"] and plan["steps"][-1] != "stop" and params["validate"]:
             why = _command(host, params["validate"], params["timeout"], "the validator")
             if why:
@@ -105,6 +105,11 @@ def _run(host: Host, params: dict[str, Any], check: bool) -> dict[str, Any]:
         unknown.update(dict.fromkeys(("sub_state", "pid", "started_at", "restarts", "result", "exit")))
         return result(list(plan["changes"].values()), plan["undo"], plan["message"], before, unknown)
     return _act(host, service, params, plan, before)
+
+
+def _foreseen(before: dict[str, Any]) -> dict[str, Any]:
+    """The state as it would be once an act before this one, which was only predicted, had mended the definition."""
+    return dict(before, load_state="loaded", need_reload=False)
 
 
 def _command(host: Host, argv: list[str], timeout: float, what: str) -> str:

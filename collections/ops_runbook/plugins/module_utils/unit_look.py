@@ -6,10 +6,13 @@ from __future__ import annotations
 import os
 
 from .errors import BadInput, Refused
+from .unit_files import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .errors import OpsError
     from .host import Host
+    from .platforms.systemd import Systemd
 
 UNITS = "/etc/systemd/system"
 _PROPERTIES = "Id,LoadState,LoadError,ActiveState,MainPID,DropInPaths,NeedDaemonReload,"
@@ -22,6 +25,7 @@ class Unit:
         name: Its canonical name.
         runs: Whether it is active.
         pid: Its main process; None where it has none.
+        loaded: Whether its definition could be loaded.
         need_reload: Whether its definition on disk is newer than the one in force.
         drop_ins: Paths of its drop-ins; those whose file name sorts last win.
         shown: Properties by name; one that is a list has several entries.
@@ -32,16 +36,23 @@ class Unit:
         self.name = shown["Id"][0]
         self.runs = shown["ActiveState"][0] in ("active", "reloading")
         self.pid = int(shown["MainPID"][0]) or None if "MainPID" in shown and self.runs else None
+        self.loaded = shown.get("LoadState") == ["loaded"]
         self.need_reload = shown["NeedDaemonReload"] == ["yes"]
-        self.drop_ins = shown.get("DropInPaths", [""])[0].split()
+        self.drop_ins = paths(shown.get("DropInPaths", [""])[0])
 
     def drop_in(self, name: str) -> str:
         """Where our drop-in of that name lies."""
         return "%s/%s.d/90-ops-runbook-%s.conf" % (UNITS, self.name, name)
 
 
-def look(host: Host, text: str, properties: str) -> Unit:
+def look(host: Host, text: str, properties: str, allowed: tuple[str, ...] = ("loaded",)) -> Unit:
     """The service text with the properties of systemctl(1) show, comma-separated.
+
+    Args:
+        host: Where systemctl runs.
+        text: The unit's name.
+        properties: What is asked besides what Unit needs.
+        allowed: LoadStates that will do.
 
     Raises:
         BadInput: There is none of that name, it is a template or no service.
@@ -64,19 +75,24 @@ def look(host: Host, text: str, properties: str) -> Unit:
         unit.state()  # knows why systemd does not answer
         raise BadInput("systemd does not know it: %s" % (done.stderr.strip() or "no answer"), text)
     state = shown["LoadState"][0]
-    if state == "not-found":
-        near = unit.candidates()
-        hint = "Did you mean %s?" % ", ".join(near) if near else "See what there is: systemctl list-unit-files"
-        raise BadInput("there is no such service here", shown["Id"][0], hint)
-    if state == "masked":
-        raise Refused("it is masked, and a person may have done this on purpose", shown["Id"][0], "Unmask it first.")
-    if state != "loaded":
-        why = shown.get("LoadError", [""])[0].partition(" ")[2].strip('"')
-        hint = "Look at: systemd-analyze verify %s" % shown["Id"][0]
-        raise Refused("its definition cannot be loaded (%s): %s" % (state, why), shown["Id"][0], hint)
+    if state not in allowed:
+        raise _problem(unit, shown, state)
     if not shown["Id"][0].endswith(".service"):
         raise BadInput("it is no service", shown["Id"][0], "Name a .service unit.")
     return Unit(shown)
+
+
+def _problem(unit: Systemd, shown: dict[str, list[str]], state: str) -> OpsError:
+    name = shown["Id"][0]
+    if state == "not-found":
+        near = unit.candidates()
+        hint = "Did you mean %s?" % ", ".join(near) if near else "See what there is: systemctl list-unit-files"
+        return BadInput("there is no such service here", name, hint)
+    if state == "masked":
+        return Refused("it is masked, and a person may have done this on purpose", name, "Unmask it first.")
+    why = shown.get("LoadError", [""])[0].partition(" ")[2].strip('"')
+    hint = "Look at: systemd-analyze verify %s" % name
+    return Refused("its definition cannot be loaded (%s): %s" % (state, why), name, hint)
 
 
 def started_before(pid: int, paths: list[str]) -> bool:

@@ -54,7 +54,8 @@ options:
       - V(reclaimable) takes C(path), C(free_percent), C(free_bytes), C(free_inodes_percent), C(policy), C(roots),
         C(protect), C(evidence_since), C(again), C(reopen) and C(report) and tells what
         M(ops.runbook.disk_reclaim) would give back.
-      - V(systemd_unit) takes C(unit) and C(cursor) and gives what systemd knows.
+      - V(systemd_unit) takes C(unit), C(cursor) and C(baseline), a service with whose baseline the unit's definition is
+        compared, and gives what systemd knows.
       - V(tcp_port) takes C(port), C(host) and C(unit) and gives the listener and whether a connection gets through.
       - V(unix_socket) takes C(path) and tells whether somebody listens on a socket file or a crash left it behind.
       - C(unit) may be a list of names, such as C([mongod, mongodb]). The first one that exists is taken.

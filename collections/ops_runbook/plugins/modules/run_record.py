@@ -20,7 +20,7 @@ options:
   phase:
     description: What the line is about.
     type: str
-    choices: [looked, leased, evidence, decided, verified, outcome, job]
+    choices: [looked, leased, evidence, decided, foreseen, verified, outcome, job]
     required: true
   entry:
     description: What the phase has to say. Secrets are masked before it is written.
@@ -58,6 +58,17 @@ head:
 journal:
   description: Why the head could not be written to the target's journal; null when it was, or was not asked for.
   returned: always
+  type: str
+would_change:
+  description:
+    - What the remedy would change, as predicted since the last decision, with C(object), C(before), C(after) and, where
+      there is one, C(diff). Empty where it would fail.
+  returned: when O(phase=foreseen)
+  type: list
+  elements: dict
+would_fail:
+  description: Why the remedy would fail; empty where it would not.
+  returned: when O(phase=foreseen)
   type: str
 message:
   description: The first of the last ten lines.

@@ -16,6 +16,11 @@ author:
 description:
   - A baseline is a copy of a service's configuration files with owner, mode and checksum, kept on the target in
     C(/var/lib/ops-runbook/baseline) for root alone. It is taken while the service is verified to be healthy.
+  - With O(unit) it also holds the unit's definition, that is its drop-ins and a unit file of its own, from
+    C(/etc/systemd/system), C(/run/systemd/system) and what C(systemctl set-property) makes.
+  - Of what a package brings below C(/usr/lib) or a generator makes only the checksum is kept. An upgrade is told, but
+    it is no drift, and nothing is put back over it. Drop-ins that this collection itself writes,
+    C(90-ops-runbook-*.conf), are not part of the baseline, since they have an undo of their own.
   - A baseline is whole or not there, whatever happens while it is taken.
   - A restored file is validated before it replaces the bad one, and the bad one is kept aside.
   - The symbolic links of accounts other than root and the module's own are not followed, since whoever may write in a
@@ -42,7 +47,7 @@ options:
     description:
       - V(captured) keeps O(files) as they are now.
       - V(verified) compares the files with the baseline and changes nothing.
-      - V(restored) puts O(path) back, with content, owner and mode.
+      - V(restored) puts O(path) back, with content, owner and mode, or the definition of O(unit).
     type: str
     choices:
       - captured
@@ -51,13 +56,24 @@ options:
     default: verified
   files:
     description:
-      - Absolute paths of the service's configuration files, needed for O(state=captured).
+      - Absolute paths of the service's configuration files. For O(state=captured) these or O(unit) are needed.
       - A file that does not exist is part of the baseline too. Restoring it removes it.
       - Ordinary files of at most 8 MiB.
     type: list
     elements: str
+  unit:
+    description:
+      - The systemd unit of the service.
+      - For O(state=captured) its definition is kept too. It is refused where the definition cannot be loaded, or is not
+        the one in force.
+      - For O(state=restored) its definition is put back and read by systemd, and nothing is started. Drop-ins, and a
+        unit file of its own, that the baseline does not know are moved aside. What differs or is gone comes back.
+      - Refused, with nothing touched, where a symbolic link is not as in the baseline, others than root may write into
+        the folder, or a drop-in concerns other units too. Where the definition cannot be loaded afterwards, all is put
+        back as it was.
+    type: str
   path:
-    description: The file to put back, needed for O(state=restored).
+    description: The file to put back. For O(state=restored) this or O(unit) is needed.
     type: str
   content:
     description:
@@ -103,6 +119,20 @@ EXAMPLES = r"""
     path: /etc/nginx/nginx.conf
     validate: [nginx, -t, -c, "%s"]
 
+- name: Keep the configuration and the definition of the unit
+  ops.runbook.service_baseline:
+    service: mongodb
+    state: captured
+    files:
+      - /etc/mongod.conf
+    unit: mongod.service
+
+- name: Move aside the drop-ins that were not there
+  ops.runbook.service_baseline:
+    service: mongodb
+    state: restored
+    unit: mongod.service
+
 - name: Put back what the inventory declares
   ops.runbook.service_baseline:
     service: mongodb
@@ -145,8 +175,12 @@ undo:
     mode: "0644"
   contains:
     kind:
-      description: V(file), or V(none).
+      description: V(file), V(none), or V(steps) for a unit.
       type: str
+    steps:
+      description: Of V(steps), the files in the order of putting back, then the unit's definition.
+      type: list
+      elements: dict
     reason:
       description: Why there is nothing to take back.
       type: str
@@ -174,7 +208,9 @@ message:
   type: str
   sample: /etc/mongod.conf is as in the baseline again
 diff:
-  description: RV(diff.prepared) is a unified diff from the bad to the good file. Empty when nothing was restored.
+  description:
+    - RV(diff.prepared) is a unified diff from the bad to the good file. Empty when nothing was restored.
+    - For O(state=verified) from the baseline's definition of the unit to the one that is there.
   returned: always
   type: dict
   contains:
@@ -182,7 +218,7 @@ diff:
       description: At most 16384 characters of it.
       type: str
 files:
-  description: The files of the baseline. For O(state=restored) the one file.
+  description: The files of the baseline. For O(state=restored) the one file, and none for a unit.
   returned: always
   type: list
   elements: dict
@@ -223,10 +259,41 @@ files:
       type: list
       elements: dict
 aside:
-  description: Where what was replaced lies on the target. Empty when there was nothing.
+  description: Where what was replaced lies on the target, of a unit the folder. Empty when there was nothing.
   returned: always
   type: str
   sample: /var/lib/ops-runbook/undo/20260105T020007Z-4f1c/etc_mongod.conf.2c26b46b68ffc68f
+unit:
+  description: How the unit's definition differs from the baseline, before anything was put back. Empty without one.
+  returned: always
+  type: dict
+  sample:
+    name: mongod.service
+    new: [/etc/systemd/system/mongod.service.d/override.conf]
+    gone: []
+    changed: []
+    packaged:
+      - {path: /lib/systemd/system/mongod.service, sha256: fcde2b2edba56bf4, upgraded: false}
+  contains:
+    name:
+      description: The unit.
+      type: str
+    new:
+      description: Drop-ins, and a unit file of its own, that the baseline does not know.
+      type: list
+      elements: str
+    gone:
+      description: Those of the baseline that are not there any more.
+      type: list
+      elements: str
+    changed:
+      description: Those that differ in content, mode, owner or group.
+      type: list
+      elements: str
+    packaged:
+      description: Files of packages and generators, with their checksum in the baseline.
+      type: list
+      elements: dict
 captured_at:
   description: When the baseline was taken, RFC 3339 UTC. Empty when none was used.
   returned: always

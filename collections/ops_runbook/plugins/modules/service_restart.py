@@ -93,6 +93,13 @@ options:
     type: list
     elements: str
     default: []
+  redefined:
+    description:
+      - In check mode, a task before this one would have put the unit's definition in force, so it is predicted what
+        comes after that. A definition that cannot be loaded is then no reason to refuse.
+      - Has no effect otherwise.
+    type: bool
+    default: false
   ready:
     description:
       - When the service counts as ready after O(state=started), O(state=restarted) or O(state=reloaded).

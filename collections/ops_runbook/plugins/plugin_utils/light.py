@@ -27,7 +27,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 
 from ..module_utils import errors
-from . import outcome, record
+from . import foreseen, outcome, record
 from .packing import PACKAGE, Call, program
 
 record.run_id()  # when this module is imported, in the main process, so that all workers share it
@@ -142,6 +142,8 @@ class LightAction(ActionBase):
         """Modules that change a target (they have a lease) are recorded: intent before, outcome after."""
         if "lease" not in params:
             return self.perform(params, task_vars, no_log)
+        if task_vars.get(foreseen.VARIABLE):
+            return self._foreseen(params, task_vars, no_log)
         where, run, host = record.folder(), record.run_id(), str(task_vars.get("inventory_hostname"))
         shown = remove_values(params, no_log) if no_log else params
         about = {"module": self.NAME, "arguments": shown, "check": bool(self._task.check_mode)}
@@ -158,6 +160,15 @@ class LightAction(ActionBase):
         said = {key: answer[key] for key in kept if key in answer}
         record.append(where, run, host, "acted", {"module": self.NAME, "check": about["check"], **said})
         return self.concluded(answer, params, task_vars)
+
+    def _foreseen(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
+        """Predict for a person who has yet to say yes: no act, no intent, and the task did not change anything."""
+        if not self._task.check_mode:
+            raise errors.BadInput(f"{foreseen.VARIABLE} is for check mode alone", self.NAME, "Set check_mode: true.")
+        answer = errors.answer(lambda _params, _check: self.perform(params, task_vars, no_log), {}, False)
+        host = str(task_vars.get("inventory_hostname"))
+        record.append(record.folder(), record.run_id(), host, foreseen.PHASE, foreseen.entry(self.NAME, answer))
+        return {**answer, "changed": False}
 
     def _reached(self, error: AnsibleError) -> bool:
         """Whether the program may have come to the target: not where ssh, or sudo, failed before it was sent."""

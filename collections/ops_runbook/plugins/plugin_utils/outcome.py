@@ -90,7 +90,8 @@ def conclude(facts: Json) -> Json:
     Args:
         facts: As for `decide`, and `target`, `run`, `final` (last probe document), `changes` (`{object, before,
             after}`),
-            `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds).
+            `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds),
+            perhaps `would_change` and `would_fail` (see foreseen.of_lines).
     """
     outcome = decide(facts)
     chosen, refusals = _cause_of(facts), _refusals(facts)
@@ -105,6 +106,8 @@ def conclude(facts: Json) -> Json:
         "remedy": chosen["remedy"] if chosen else None,
         "attempts": facts["history"],
         "refusals": refusals,
+        "would_change": facts.get("would_change", []) if outcome == "refused" else [],
+        "would_fail": facts.get("would_fail", "") if outcome == "refused" else "",
         "error": facts["error"] or None,
         "changes": facts["changes"],
         "undo": facts["undo"],

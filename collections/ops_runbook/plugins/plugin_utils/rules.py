@@ -225,11 +225,19 @@ def _reclaimable(data: Json) -> str:
 
 
 def _systemd_unit(data: Json) -> str:
+    differs = [*(data.get("foreign_drop_ins") or []), *(data.get("changed_drop_ins") or [])]
+    told = f"; not as in the baseline: {', '.join(differs)}" if differs else ""
+    return _unit_state(data) + told
+
+
+def _unit_state(data: Json) -> str:
     unit, state = data["unit"], data["active_state"]
     if not data["exists"]:
         return f"{unit} does not exist"
     if data["load_state"] == "masked":
         return f"{unit} is masked and {state}"
+    if data.get("load_error") and state != "active":
+        return f"{unit} is {state} and cannot be loaded: {data['load_error'].rstrip('.')}"
     if state == "active":
         return f"{unit} is active ({data['sub_state']})"
     if data["sub_state"] == "auto-restart" or state == "failed":

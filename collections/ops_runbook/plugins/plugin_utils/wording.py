@@ -10,18 +10,25 @@ import typing as t
 
 Json = dict[str, t.Any]
 COMMANDS = "OPS_RUNBOOK_COMMANDS"
+_DIFF_LINES = 40
 PLANNED = ("predicted", "untouched")
 """Outcomes whose changes were only seen to be needed."""
 GOOD = ("done", "healthy", "remedied", "recovered")
 
 
 def lines(summary: Json, facts: Json) -> list[str]:
-    """The ten lines of a run that looked for a fault; summary and facts as in outcome.conclude."""
+    """The ten lines of a run that looked for a fault, and what a remedy would do that waits for a person.
+
+    Args:
+        summary: As in outcome.conclude.
+        facts: Likewise.
+    """
     pairs = (
         (summary["target"], f"{summary['outcome'].upper()} in {spent(summary):.1f} s"),
         ("failing", _failing_line(summary)),
         ("cause", _cause_line(summary, facts)),
         ("remedy", _remedy_line(summary)),
+        *_would_lines(summary),
         ("changed", _changed_line(summary, facts["check_mode"])),
         ("proof", _proof_line(summary, facts)),
         ("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in summary["seconds"].items())),
@@ -81,16 +88,34 @@ def _remedy_line(summary: Json) -> str:
     return "; ".join(done + refused + broken) or "none"
 
 
+def _would_lines(summary: Json) -> list[tuple[str, str]]:
+    """What the remedy would change that was refused until a person says yes; the diffs below it."""
+    if summary["would_fail"]:
+        return [("would", f"fail: {summary['would_fail']}")]
+    if not summary["would_change"]:
+        return []
+    diffs = [line for change in summary["would_change"] for line in change.get("diff", "").splitlines()]
+    more = len(diffs) - _DIFF_LINES
+    shown = diffs[:_DIFF_LINES] + ([f"({more} lines more)"] if more > 0 else [])
+    return [("would", f"change {_changes_text(summary['would_change'])}"), *(("", line) for line in shown)]
+
+
 def _changed_line(summary: Json, check_mode: bool) -> str:
     lead = "would change " if check_mode and summary["changes"] else ""
-    shown = [change_text(change) for change in summary["changes"][:6]]
-    more = len(summary["changes"]) - len(shown)
-    return lead + ("; ".join(shown) or "nothing") + (f"; and {more} more" if more > 0 else "")
+    return lead + (_changes_text(summary["changes"]) or "nothing")
+
+
+def _changes_text(changes: list[Json]) -> str:
+    shown = [change_text(change) for change in changes[:6]]
+    more = len(changes) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
 
 def change_text(change: Json) -> str:
     """One change for a person: `mongod.service active_state: failed -> active`; of mappings only what differs."""
     before, after = change["before"], change["after"]
+    if (isinstance(before, dict) and after is None) or (before is None and isinstance(after, dict)):
+        return f"{change['object']}: {'removed' if after is None else 'new'}"
     if not isinstance(before, dict) or not isinstance(after, dict):
         return f"{change['object']}: {before} -> {after}"
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]

@@ -11,7 +11,7 @@ from ..errors import BadInput, CannotLook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from typing import Any, Callable, Iterator
 
     from ..host import FileStat, Host
 
@@ -49,6 +49,16 @@ def verify(files: list[Any]) -> None:
             mode = wish.get(key)
             if mode is not None and not (isinstance(mode, str) and mode and not set(mode) - set("01234567")):
                 raise BadInput("%r is not a quoted octal mode" % (mode,), "%s.%s" % (where, key), "Write '0750'.")
+
+
+def verify_service(service: str | None) -> None:
+    """Refuse what is not the name of a service, which becomes part of a path.
+
+    Raises:
+        BadInput: It is not.
+    """
+    if service and ("/" in service or service[0] == "."):
+        raise BadInput("%r is not the name of a service" % service, "baseline", "Write a name without slashes.")
 
 
 class Drift:
@@ -133,16 +143,40 @@ def manifest(host: Host, service: str) -> list[dict[str, Any]] | None:
         CannotLook: It is damaged.
         PermissionError: This user may not read it.
     """
+    found = _read(host, service, lambda kept: _entries(kept["files"]))
+    return None if found is None else list(found)
+
+
+def definition(host: Host, service: str) -> dict[str, Any] | None:
+    """The unit in a service's baseline: {name, files (as of manifest), links (path -> target)}; None without one.
+
+    Raises:
+        CannotLook: The baseline is damaged.
+        PermissionError: This user may not read it.
+    """
+    found = _read(host, service, lambda kept: _unit(kept["unit"]) if kept.get("unit") else None)
+    return None if found is None else dict(found)
+
+
+def _read(host: Host, service: str, pick: Callable[[Any], Any]) -> Any:
+    """What pick takes from a service's manifest; None when there is none."""
     import json
 
     path = MANIFEST % service
     try:
-        files = json.loads(host.read(path, limit=16777216).decode("utf-8"))["files"]
-        return [dict(one, path=str(one["path"]), sha256=one["sha256"]) for one in files]
+        return pick(json.loads(host.read(path, limit=16777216).decode("utf-8")))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CannotLook("damaged: %s" % error, path, "Take the baseline again.") from error
+
+
+def _entries(files: list[Any]) -> list[dict[str, Any]]:
+    return [dict(one, path=str(one["path"]), sha256=one["sha256"]) for one in files]
+
+
+def _unit(kept: dict[str, Any]) -> dict[str, Any]:
+    return {"name": str(kept["name"]), "files": _entries(kept["files"]), "links": dict(kept["links"])}
 
 
 def drifted(host: Host, files: list[dict[str, Any]]) -> tuple[list[str], bool]:

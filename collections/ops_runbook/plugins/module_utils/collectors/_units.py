@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PROPERTIES = (
     "Id",
     "LoadState",
+    "LoadError",
     "ActiveState",
     "SubState",
     "UnitFileState",

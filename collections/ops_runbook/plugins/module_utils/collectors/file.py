@@ -42,9 +42,7 @@ def verify(args: dict[str, Any]) -> None:
     """Something to look at."""
     if not (args["path"] or args["files"] or args["baseline"]):
         raise BadInput("names nothing to look at", "path", "Give path, files or baseline.")
-    service = args["baseline"] or "none"
-    if "/" in service or service[0] == ".":
-        raise BadInput("%r is not the name of a service" % service, "baseline", "Write a name without slashes.")
+    _drift.verify_service(args["baseline"])
     _drift.verify(args["files"] or [])
 
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from ..errors import CannotLook
 from ..host import utc
-from . import _units
+from ..unit_files import is_judged, paths
+from . import _drift, _units
 from ._when import systemd_span, systemd_time
 
 TYPE_CHECKING = False
@@ -15,12 +17,14 @@ if TYPE_CHECKING:
 
 SPEC = {
     "unit": dict(_units.UNIT, required=True),
+    "baseline": {"type": "str", "doc": "Name of the service whose baseline its definition is compared with."},
     "cursor": {"type": "dict", "doc": "{restarts} of an earlier look: new_restarts counts from there."},
 }
 FIELDS = {
     "unit": "name of the unit that exists here, with its suffix",
     "exists": "whether systemd knows the unit",
     "load_state": "loaded, not-found, masked, bad-setting or error",
+    "load_error": "what systemd says of a definition that it cannot load; None when it is loaded",
     "active_state": "active, reloading, inactive, failed, activating or deactivating",
     "sub_state": "state of its own kind, such as running, dead or auto-restart",
     "unit_file_state": "enabled, disabled, static, masked, ...; None when there is no unit file",
@@ -36,6 +40,9 @@ FIELDS = {
     "started_at": "time the main process was started, RFC 3339 UTC; None when it never was",
     "fragment_path": "path of the unit file; None when there is none",
     "drop_ins": "paths of the drop-in files",
+    "foreign_drop_ins": "paths of drop-ins, or of a unit file of its own, that are in force and not in the baseline; "
+    "None without a baseline of this unit",
+    "changed_drop_ins": "paths of those in the baseline that differ from it or are gone; None like foreign_drop_ins",
     "need_reload": "whether unit files changed since systemd read them",
     "exec_path": "path of the program that ExecStart= names",
     "cursor": "what to give as cursor at the next look",
@@ -44,8 +51,9 @@ _CODES = {1: "exited", 2: "killed", 3: "dumped"}
 
 
 def verify(args: dict[str, Any]) -> None:
-    """Refuse what is not the name of a unit."""
+    """Refuse what is not the name of a unit, or of a service."""
     _units.verify_names(args["unit"])
+    _drift.verify_service(args["baseline"])
 
 
 def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +66,38 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
     if restarts is not None:  # systemd starts again at 0 when a person starts the unit
         data["new_restarts"] = restarts - before if restarts >= before else restarts
         data["cursor"] = {"restarts": restarts}
-    return {"data": data, "missing": [] if "NRestarts" in shown else ["restarts", "new_restarts", "cursor"]}
+    missing = [] if "NRestarts" in shown else ["restarts", "new_restarts", "cursor"]
+    if args["baseline"]:
+        found, unseen = _against(host, args["baseline"], data)
+        data.update(found)
+        missing += unseen
+    return {"data": data, "missing": missing}
+
+
+def _against(host: Host, service: str, data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The definition in force against a baseline: fields, and the names of those that could not be determined."""
+    try:
+        kept = _drift.definition(host, service)
+        if kept is None or kept["name"] != data["unit"]:
+            return {}, []
+        changed, complete = _drift.drifted(host, kept["files"])
+        changed += [path for path, target in kept["links"].items() if _link(host, path) != target]
+    except (PermissionError, CannotLook):  # what the unit does is known all the same
+        return {}, ["foreign_drop_ins", "changed_drop_ins"]
+    known = {one["path"] for one in kept["files"]} | set(kept["links"])
+    own = [] if data["load_state"] == "masked" else [data["fragment_path"] or ""]
+    foreign = [path for path in filter(None, [*own, *data["drop_ins"]]) if is_judged(path) and path not in known]
+    found = {"foreign_drop_ins": foreign, "changed_drop_ins": changed}
+    return found, [] if complete or changed else ["changed_drop_ins"]
+
+
+def _link(host: Host, path: str) -> str | None:
+    try:
+        return host.readlink(path)
+    except PermissionError:
+        raise
+    except OSError:  # gone, or no link
+        return None
 
 
 def _state(shown: dict[str, str]) -> dict[str, Any]:
@@ -68,6 +107,7 @@ def _state(shown: dict[str, str]) -> dict[str, Any]:
         "unit": shown["Id"],
         "exists": shown["LoadState"] != "not-found",
         "load_state": shown["LoadState"],
+        "load_error": shown.get("LoadError", "").partition(" ")[2].strip('"') or None,
         "active_state": shown.get("ActiveState"),
         "sub_state": shown.get("SubState"),
         "unit_file_state": shown.get("UnitFileState") or None,
@@ -78,7 +118,7 @@ def _state(shown: dict[str, str]) -> dict[str, Any]:
         "state_changed_at": None if changed is None else utc(changed),
         "started_at": None if started is None else utc(started),
         "fragment_path": shown.get("FragmentPath") or None,
-        "drop_ins": shown.get("DropInPaths", "").split(),
+        "drop_ins": paths(shown.get("DropInPaths", "")),
         "need_reload": shown.get("NeedDaemonReload") == "yes",
         "exec_path": _units.exec_path(shown),
     }

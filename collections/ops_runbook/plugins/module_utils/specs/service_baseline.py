@@ -7,6 +7,7 @@ ARGUMENT_SPEC = {
     "service": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["captured", "restored", "verified"], "default": "verified"},
     "files": {"type": "list", "elements": "str"},
+    "unit": {"type": "str"},
     "path": {"type": "str"},
     "content": {"type": "str", "no_log": True},
     "owner": {"type": "str"},
@@ -17,5 +18,6 @@ ARGUMENT_SPEC = {
     "run_id": {"type": "str"},
 }
 RULES: dict[str, object] = {
-    "required_if": [("state", "captured", ("files",)), ("state", "restored", ("path",))],
+    "required_if": [("state", "captured", ("files", "unit"), True), ("state", "restored", ("path", "unit"), True)],
+    "mutually_exclusive": [("path", "unit")],
 }

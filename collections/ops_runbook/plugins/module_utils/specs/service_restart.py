@@ -24,6 +24,7 @@ ARGUMENT_SPEC = {
     "unmask": {"type": "bool", "default": False},
     "enable": {"type": "bool", "default": False},
     "protect": {"type": "list", "elements": "str", "default": []},
+    "redefined": {"type": "bool", "default": False},
     "ready": {
         "type": "dict",
         "options": {
