@@ -72,7 +72,7 @@ LINES = [
     (
         "mongodb",
         {**MONGO, "login_ok": True, "errors": [{"operation": "count", "code": 13, "message": "x"}]},
-        "logged in, but count is not allowed: grant the probe's user the role read",
+        "logged in, but count is not allowed: grant the probe's user the right to it",
     ),
     (
         "mongodb",

@@ -27,6 +27,7 @@ DECISIONS = {
     "pages-damaged": "data_damaged",
     "file-deleted": "database_file_deleted",
     "descriptors-exhausted": "descriptors_exhausted",
+    "credentials-wrong": "credentials_wrong",
 }
 
 

@@ -179,7 +179,7 @@ def _mongodb(data: Json) -> str:
         if failed["code"] == 13 and not data["login_ok"]:
             return "authentication is on; give auth: scram and credentials_file"
         if failed["code"] == 13:
-            return f"logged in, but {failed['operation']} is not allowed: grant the probe's user the role read"
+            return f"logged in, but {failed['operation']} is not allowed: grant the probe's user the right to it"
         return f"answers ping, but {failed['operation']} fails: {failed['message']}"
     if data["validate_ok"] is False:
         return "answers ping, but validate finds the collection damaged"
