@@ -48,7 +48,7 @@ def _secrets(node: Any, secret: bool) -> Iterator[str]:
     """Values whose name says that they are secret, and passwords inside addresses."""
     if isinstance(node, dict):
         for name, value in node.items():
-            yield from _secrets(value, secret or bool(_NAME.search(str(name))))
+            yield from _secrets(value, secret or _is_secret(str(name), value))
     elif isinstance(node, list):
         for value in node:
             yield from _secrets(value, secret)
@@ -58,12 +58,18 @@ def _secrets(node: Any, secret: bool) -> Iterator[str]:
         yield from _IN_URL.findall(node)
 
 
+def _is_secret(name: str, value: Any) -> bool:
+    """Whether a variable's name says so; where a secret lies is none, and a next step has to name it."""
+    lies_there = name.endswith(("_file", "_path")) and str(value).startswith("/")
+    return bool(_NAME.search(name)) and not lies_there
+
+
 def masked_extra(text: str) -> str:
     """What -e gave, NAME=VALUE or {JSON}, without its secrets."""
     if text.startswith("{"):
         return Mask([json.loads(text)], None).text(text)
     name, equals, value = text.partition("=")
-    return f"{name}{equals}{SHOWN if _NAME.search(name) and equals else Mask([value], None).text(value)}"
+    return f"{name}{equals}{SHOWN if equals and _is_secret(name, value) else Mask([value], None).text(value)}"
 
 
 def file_variables(path: str) -> Any:

@@ -17,6 +17,8 @@ import pytest
 import yaml
 from ansible_collections.ops.runbook.plugins.module_utils import probe
 from ansible_collections.ops.runbook.plugins.plugin_utils import packing, verdict
+from ansible_collections.ops.runbook.plugins.plugin_utils.checks import modules
+from scram_server import ScramServer
 
 ROOT = Path(__file__).parents[2]
 MARK = "--mark--"
@@ -108,7 +110,8 @@ def piped(python: Path, checks: dict[str, Any]) -> dict[str, Any]:
         name: {key: value for key, value in check.items() if key not in ("warning", "expect")}
         for name, check in checks.items()
     }
-    call = packing.Call("probe", {"checks": asked}, extra=tuple(f"collectors.{name}" for name in checks))
+    extra = tuple(module for check in asked.values() for module in modules(check))
+    call = packing.Call("probe", {"checks": asked}, extra=extra)
     done = subprocess.run(
         [python, "-I", "-B", "-"], input=packing.program(call, MARK), capture_output=True, timeout=60, check=True
     )
@@ -233,10 +236,41 @@ def test_bad_input_is_one_line_before_anything_travels(tmp_path: Path) -> None:
         assert "\n" not in said
 
 
+def test_a_login_takes_all_roads(tmp_path: Path) -> None:
+    server, path = ScramServer(b"s3cret"), tmp_path / "mongodb.uri"
+    path.touch(0o600)
+    path.write_text("mongodb://probe:s3cret@h/")
+    login = {"auth": "scram", "credentials_file": str(path), "database": "recommendation"}
+    checks = {"mongodb": {"type": "mongodb", "port": server.port, "collection": "user_candidate", **login}}
+    hosts: dict[str, Any] = {"light": {"ansible_pipelining": True}, "ordinary": {"ansible_pipelining": False}}
+    play(tmp_path, PLAY, hosts, checks=checks, folder=str(tmp_path))
+    documents = [json.loads((tmp_path / f"{name}.json").read_text())["document"] for name in hosts]
+    documents += [piped(python, checks) for python in PYTHONS]
+    server.socket.close()
+    for document in documents:
+        check = document["checks"]["mongodb"]
+        assert (check["status"], check["data"]["login_ok"], check["data"]["count"]) == ("ok", True, 3000), check
+        assert "s3cret" not in str(document)
+
+
 def test_only_what_the_checks_name_travels() -> None:
     travels = packing.bundle("probe", ["collectors.disk"])
     collectors = {name.rpartition(".")[2] for name in travels if ".collectors." in name}
     assert collectors == {"disk", "_paths"}
+
+
+@pytest.mark.parametrize(
+    ("auth", "later"),
+    [
+        ({}, set()),
+        ({"auth": "scram"}, {"mongoscram", "_credentials"}),
+        ({"auth": "client"}, {"_mongoshell", "_credentials"}),
+    ],
+)
+def test_what_only_a_login_needs_travels_with_a_login_only(auth: dict[str, str], later: set[str]) -> None:
+    travels = packing.bundle("probe", modules({"type": "mongodb", **auth}))
+    names = {name.rpartition(".")[2] for name in travels}
+    assert names & {"mongoscram", "_credentials", "_mongoshell"} == later
 
 
 def test_the_ordinary_module_packs_every_collector() -> None:

@@ -17,7 +17,7 @@ UNIT = {
     "active_state": "failed",
     "sub_state": "failed",
 }
-MONGO = {"answered": True, "ping_ms": 1.0, "errors": []}
+MONGO = {"answered": True, "ping_ms": 1.0, "errors": [], "login_ok": None}
 FILE = {"path": "/a", "exists": True, "owner": "root", "group": "adm", "mode": "0640"}
 WRONG = [{"path": "/a/b", "field": "mode", "expected": "0600", "actual": "0644"}]
 
@@ -67,7 +67,17 @@ LINES = [
     (
         "mongodb",
         {**MONGO, "errors": [{"operation": "count", "code": 13, "message": "x"}]},
-        "authentication is on; give auth: client and credentials_file",
+        "authentication is on; give auth: scram and credentials_file",
+    ),
+    (
+        "mongodb",
+        {**MONGO, "login_ok": True, "errors": [{"operation": "count", "code": 13, "message": "x"}]},
+        "logged in, but count is not allowed: grant the probe's user the right to it",
+    ),
+    (
+        "mongodb",
+        {**MONGO, "login_ok": False, "errors": [{"operation": "login", "code": 18, "message": "no."}]},
+        "answers ping, but login fails: no.",
     ),
     (
         "mongodb",

@@ -178,6 +178,8 @@ def test_how_a_run_is_typed_again(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a=b", "a=b"),
         ("token=abc", "token=********"),
         ("uri=mongodb://u:pa55@h/x", "uri=mongodb://u:********@h/x"),
+        ("credentials_file=/etc/probe.uri", "credentials_file=/etc/probe.uri"),
+        ("credentials_file=pa55word", "credentials_file=********"),
         ("@file.yml", "@file.yml"),
         ('{"a": {"api_key": "k4711"}}', '{"a": {"api_key": "********"}}'),
     ],

@@ -107,10 +107,12 @@ def test_masking() -> None:
         {"uri": "mongodb://probe:pa55word@db1:27017/x"},
         None,
         {"pass_short": "abc", "secret_longer": "hunter22-and-more"},
+        {"credentials_file": "/etc/probe.uri", "token_file": "not-a-path", "secret": {"key_path": "/hidden"}},
     ]
     mask = Mask(given, "sudo-pw")
     text = "hunter22 admin deep-secret key-4711 pa55word sudo-pw abc hunter22-and-more"
     assert mask.text(text) == "******** admin ******** ******** ******** ******** abc ********"
+    assert mask.text("chmod 0600 /etc/probe.uri not-a-path /hidden") == "chmod 0600 /etc/probe.uri ******** ********"
     assert mask.tree({"a": ["hunter22", 1, None], "b": {"c": "x sudo-pw"}}) == {
         "a": ["********", 1, None],
         "b": {"c": "x ********"},

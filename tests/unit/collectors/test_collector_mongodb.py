@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import pymongo
+import pymongo.errors
 import pytest
 from ansible_collections.ops.runbook.plugins.module_utils import probe
 from ansible_collections.ops.runbook.plugins.module_utils.bson import Milliseconds
@@ -252,7 +255,8 @@ def test_an_unreachable_address() -> None:
         ({"deep": True}, "check it, collection: is missing"),
         ({"freshness_field": "at"}, "check it, freshness_field: needs deep: true"),
         ({"auth": "client"}, "check it, auth: needs credentials_file"),
-        ({"auth": "scram"}, "check it, auth: 'scram' is none of none, client"),
+        ({"auth": "scram", "credentials_file": "mongodb.uri"}, "check it, auth: needs credentials_file"),
+        ({"auth": "plain"}, "check it, auth: 'plain' is none of none, scram, client"),
     ],
 )
 def test_bad_arguments(args: dict[str, Any], words: str) -> None:
@@ -272,14 +276,16 @@ class Real:
         self.data = data
         self.child: Any = None
 
-    def start(self) -> None:
+    def start(self, *more: str, **environment: str) -> None:
         options = [
+            *more,
             f"--sqlite-url=file:{self.data}/",
             f"--state-dir={self.data}",
             f"--listen-addr=127.0.0.1:{self.port}",
         ]
         argv = [str(SERVER[-1]), "--handler=sqlite", "--debug-addr=-", "--telemetry=disable", *options]
-        self.child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        env = {**os.environ, **environment}
+        self.child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         end = time.monotonic() + 20
         ask = {"checks": {"it": {"type": "mongodb", "port": self.port}}}
         while not probe.run(ask, False)["measurements"]["it"]["data"]["answered"]:
@@ -323,6 +329,54 @@ def test_a_real_server_from_healthy_to_damaged(real: Real, measure: Any) -> None
     real.start()
     data = measure(LocalHost(), "mongodb", **args)["data"]
     assert (data["answered"], data["read_ok"], data["damaged"]) == (True, False, True)
+
+
+SETUP = {"FERRETDB_SETUP_DATABASE": "admin", "FERRETDB_SETUP_USERNAME": "root", "FERRETDB_SETUP_PASSWORD": "first"}
+USERS = [
+    # database, user, password, mechanisms
+    ("admin", "probe", "s3cret:/@%", ["SCRAM-SHA-1", "SCRAM-SHA-256"]),
+    ("admin", "older", "s3cret:/@%", ["SCRAM-SHA-1"]),
+    ("admin", "newer", "s3cret:/@%", ["SCRAM-SHA-256"]),
+    ("shop", "a b@c:d", "s3cret", ["SCRAM-SHA-1", "SCRAM-SHA-256"]),
+    ("admin", "한국", "비밀번호", ["SCRAM-SHA-256"]),
+]
+
+
+def test_a_real_server_that_demands_a_login(real: Real, measure: Any, tmp_path: Path) -> None:
+    """The users are made, and every login is tried, by pymongo too."""
+    real.stop()
+    real.start("--test-enable-new-auth", **SETUP)
+    with pymongo.MongoClient("127.0.0.1", real.port, username="root", password="first") as client:
+        for database, user, password, mechanisms in USERS:
+            client[database].command("createUser", user, pwd=password, roles=[], mechanisms=mechanisms)
+        client["shop"]["orders"].insert_many([{"n": n} for n in range(50)])
+    path = tmp_path / "mongodb.uri"
+    path.touch(0o600)
+    args = {"port": real.port, "database": "shop", "collection": "orders", "credentials_file": str(path)}
+    for database, user, password, mechanisms in USERS:
+        for said, mechanism in [(password, ""), *((password, one) for one in mechanisms), (password + "x", "")]:
+            wanted = f"&authMechanism={mechanism}" if mechanism else ""
+            login = f"{quote(user, safe='')}:{quote(said, safe='')}"
+            path.write_text(f"mongodb://{login}@127.0.0.1:{real.port}/?authSource={database}{wanted}\n")
+            found = measure(LocalHost(), "mongodb", auth="scram", deep=True, **args)
+            data, right = found["data"], said == password
+            assert (data["login_ok"], data["read_ok"], data["count"]) == (
+                right,
+                right or None,
+                50 if right else None,
+            ), user
+            assert (data["validate_ok"], found["missing"] == []) == (right or None, right)
+            assert password not in str(found)
+            assert pymongo_may_read(path.read_text().strip()) is right
+
+
+def pymongo_may_read(uri: str) -> bool:
+    try:
+        with pymongo.MongoClient(uri, serverSelectionTimeoutMS=3000) as client:
+            return client["shop"]["orders"].count_documents({}) == 50
+    except pymongo.errors.OperationFailure as error:
+        assert error.code == 18
+        return False
 
 
 def test_pure_helpers() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""mongodb where the server demands a login: what is missing without one, and the client that is asked with one."""
+"""mongodb where the server demands a login: what is missing without one, and the client for what is not SCRAM."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def replies(**more: Any) -> Completed:
 
 
 REFUSED = Completed(0, 'ops-runbook-replies {"code":18,"message":"Authentication failed.","connection":true}', "")
+NOWHERE = Completed(0, 'ops-runbook-replies {"code":null,"message":"connect ECONNREFUSED","connection":true}', "")
 
 
 def test_without_a_login_reading_is_missing_and_ping_still_measured(serve: Any, measure: Any) -> None:
@@ -56,12 +57,14 @@ def test_without_a_login_reading_is_missing_and_ping_still_measured(serve: Any, 
     assert found["data"]["answered"] is True
     assert {"read_ok", "count", "validate_ok", "freshness_seconds"} <= set(found["missing"])
     assert found["data"]["read_ok"] is None
+    assert found["data"]["login_ok"] is None
 
 
 def test_with_a_login_the_client_is_asked_and_never_told_the_password(serve: Any, measure: Any, tmp_path: Path) -> None:
     server, host, path = serve("unauthorized"), Shells(mongo=replies()), credentials(tmp_path)
     found = measure(host, "mongodb", port=server.port, auth="client", credentials_file=path, **DATA)
     assert (found["data"]["count"], found["data"]["read_ok"], found["data"]["count_ms"]) == (7, True, 12)
+    assert found["data"]["login_ok"] is True
     assert (found["data"]["errors"], found["missing"]) == ([], [])
     assert [argv[2] for argv in host.asked] == ["mongosh", "mongo"]
     assert "s3cret" not in str(host.asked)
@@ -74,7 +77,7 @@ def test_with_a_login_the_client_is_asked_and_never_told_the_password(serve: Any
     [
         ({}, 0o600, "neither mongosh nor mongo is installed"),
         ({}, 0o640, "others may read it (file 0640)"),
-        ({"mongosh": REFUSED}, 0o600, "login: Authentication failed."),
+        ({"mongosh": NOWHERE}, 0o600, "connect ECONNREFUSED"),
         ({"mongosh": Completed(1, "", "Error: boom\n")}, 0o600, "the client gave no answer: Error: boom"),
     ],
 )
@@ -84,6 +87,14 @@ def test_when_the_client_cannot_ask_it_is_missing_not_red(
     args = {"auth": "client", "credentials_file": credentials(tmp_path, mode), **DATA}
     found = login(Shells(**said), **args)
     assert words in found["data"]["errors"][0]["message"]
+    assert found["data"]["errors"][0]["operation"] == "login"
+    assert set(found["missing"]) == {"count", "read_documents", "read_ok", "login_ok"}
+
+
+def test_a_login_that_is_refused_is_a_measurement(login: Any, tmp_path: Path) -> None:
+    found = login(Shells(mongosh=REFUSED), auth="client", credentials_file=credentials(tmp_path), **DATA)
+    assert found["data"]["login_ok"] is False
+    assert found["data"]["errors"] == [{"operation": "login", "code": 18, "message": "Authentication failed."}]
     assert set(found["missing"]) == {"count", "read_documents", "read_ok"}
 
 

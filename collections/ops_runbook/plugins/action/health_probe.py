@@ -21,8 +21,8 @@ class ActionModule(LightAction):
     ENTRY = "probe"
 
     def extra(self, params: Json) -> t.Iterable[str]:
-        """The collectors that the checks name."""
-        return sorted({f"collectors.{check['type']}" for check in params["checks"].values()})
+        """The collectors that the checks name, and what they import later."""
+        return sorted({name for check in params["checks"].values() for name in checks.modules(check)})
 
     def deadline(self, params: Json) -> int:
         """The slowest check, and time to start and to answer."""

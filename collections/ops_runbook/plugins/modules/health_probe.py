@@ -46,8 +46,9 @@ options:
         rotation.
       - V(memory) takes C(unit) and gives memory of the machine, and of the unit against its limit.
       - V(mongodb) takes C(host), C(port), C(database), C(collection), C(read_limit), C(auth), C(credentials_file),
-        C(deep), C(freshness_field) and C(write_check) and asks the server over the wire, or through its client where
-        that must log in.
+        C(deep), C(freshness_field) and C(write_check) and asks the server over the wire. Where it demands a login,
+        C(auth=scram) logs in with the connection string in C(credentials_file), a root-only file on the target, and
+        C(auth=client) asks through mongosh.
       - V(oom_kills) takes C(unit), C(window) and C(cursor) and counts processes the kernel killed for want of memory.
       - V(process) takes C(unit), C(exe), C(user) and C(sample) and looks at the main process and for copies outside
         the unit.

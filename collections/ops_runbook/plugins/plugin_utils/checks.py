@@ -177,6 +177,12 @@ def measured(check: Json) -> Json:
     return {key: value for key, value in check.items() if key not in JUDGING}
 
 
+def modules(check: Json) -> list[str]:
+    """What of module_utils must travel for a check: its collector, and what that imports later for such arguments."""
+    later: t.Callable[[Json], list[str]] = getattr(probe.collector(check["type"]), "later", lambda _: [])
+    return [f"collectors.{check['type']}", *later(check)]
+
+
 def select(checks: Json, deep: bool, check_mode: bool = False) -> Json:
     """The checks to run: those that are enabled; deep ones only when asked for; never one that writes in check mode.
 

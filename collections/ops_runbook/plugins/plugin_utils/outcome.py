@@ -220,7 +220,7 @@ def _next_step(outcome: str, facts: Json, chosen: Json | None, refusals: list[Js
         return str(chosen["next_step"]).replace("{target}", facts["target"])
     unknown = [name for name, check in facts["first"]["checks"].items() if check["status"] == "unknown"]
     if unknown and facts["first"]["status"] == "unknown":
-        return f"look as a user who may: {', '.join(unknown)} could not be determined"
+        return f"look as a user who may, or mend what is said above: {', '.join(unknown)} could not be determined"
     return (
         f"read the evidence: {facts['evidence']}" if facts["evidence"] else "look at the failing checks above by hand"
     )

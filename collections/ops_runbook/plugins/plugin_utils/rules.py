@@ -41,6 +41,7 @@ DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
         [_rule("ping_ms", ">", 1000, "ms"), _rule("errors", "!=", [])],
         [
             _rule("answered", "==", False),
+            _rule("login_ok", "==", False),
             _rule("read_ok", "==", False),
             _rule("validate_ok", "==", False),
             _rule("write_ok", "==", False),
@@ -176,8 +177,10 @@ def _mongodb(data: Json) -> str:
     if not data["answered"]:
         return f"no answer to ping: {data['error']}"
     for failed in data["errors"]:
+        if failed["code"] == 13 and not data["login_ok"]:
+            return "authentication is on; give auth: scram and credentials_file"
         if failed["code"] == 13:
-            return "authentication is on; give auth: client and credentials_file"
+            return f"logged in, but {failed['operation']} is not allowed: grant the probe's user the right to it"
         return f"answers ping, but {failed['operation']} fails: {failed['message']}"
     if data["validate_ok"] is False:
         return "answers ping, but validate finds the collection damaged"

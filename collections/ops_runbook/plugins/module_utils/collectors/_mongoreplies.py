@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 UNSUPPORTED = (59, 115, 238)  # CommandNotFound, CommandNotSupported, NotImplemented
 _NO_OPTION = (9, 72, 40415)  # an option of the command is not known: FailedToParse, InvalidOptions, unknown field
 _NO_COLLECTION = 26  # NamespaceNotFound
-_UNAUTHORIZED = 13
+UNAUTHORIZED = 13
+_AUTHENTICATION_FAILED = 18
 # SQLite's words (FerretDB), WiredTiger's, and mongod's error names for what it read back from disk
 _DAMAGE = (
     "malformed",
@@ -74,6 +75,7 @@ def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bo
         data[field] = value(replied["reply"]) if "reply" in replied else None
         if data[field] is None and not _absent(step, replied):
             missing.append(field)
+    _login(replies.get("login"), data, missing)
     data.update({field: replies[step]["ms"] for field, step in _TIMES.items() if "reply" in replies.get(step, {})})
     _works("read_ok", [replies[step] for step in ("count", "read") if step in replies], data, missing)
     _works("write_ok", [replies[step] for step in ("write",) if step in replies], data, missing)
@@ -86,6 +88,16 @@ def read(replies: dict[str, Any], args: dict[str, Any], now: float, required: bo
     if args["freshness_field"]:
         _freshness(replies.get("newest"), args["freshness_field"], now, data, missing)
     return {"data": data, "missing": missing}
+
+
+def _login(replied: dict[str, Any] | None, data: dict[str, Any], missing: list[str]) -> None:
+    """True when the server took the credentials, False when it refused them, missing when that could not be tried."""
+    if replied is None:
+        return
+    if "reply" in replied or replied.get("code") == _AUTHENTICATION_FAILED:
+        data["login_ok"] = "reply" in replied
+    else:
+        missing.append("login_ok")
 
 
 def _tells_damage(message: str) -> bool:
@@ -126,7 +138,7 @@ def _absent(name: str, replied: dict[str, Any]) -> bool:
 def _works(field: str, replied: list[dict[str, Any]], data: dict[str, Any], missing: list[str]) -> None:
     """True when all went well, False when one failed, missing when one could not be asked, None when none was."""
     asked = [one for one in replied if one.get("code") not in UNSUPPORTED]
-    blind = [one for one in asked if one.get("code") == _UNAUTHORIZED or one.get("lost") == "client"]
+    blind = [one for one in asked if one.get("code") == UNAUTHORIZED or one.get("lost") == "login"]
     if field in missing:
         missing.remove(field)
     if any("message" in one and one not in blind for one in asked):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""MongoDB commands through mongosh or mongo, for servers that demand a login.
+"""MongoDB commands through mongosh or mongo, for servers with logins that are not SCRAM: X.509, LDAP, Kerberos.
 
 The password never comes near us: the shell's script reads it from a file that only its owner may read. Command lines,
 which every user of a host can see, carry that file's name.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..bson import Milliseconds
 from ..errors import CannotLook
+from . import _credentials
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,33 +50,22 @@ print("%(mark)s" + JSON.stringify(out));
 
 
 def ask(host: Host, credentials: str, steps: list[Any], limit: float) -> dict[str, Any]:
-    """Replies by step name; when nothing could be asked each is {lost: client, message}."""
+    """Replies by step name, and that of "login"; without a login each step is {lost: login}."""
+    lost = {step[0]: {"lost": "login"} for step in steps}
     try:
-        _refuse_open(host, credentials)
+        _credentials.refuse_open(host, credentials)
         said = _said(_run(host, _script(credentials, steps), limit))
     except CannotLook as error:
-        return {step[0]: {"lost": "client", "message": str(error)} for step in steps}
+        return dict(lost, login={"lost": "login", "message": str(error)})
     if said.get("connection"):
-        # a login that is refused says nothing about the server's health
-        return {step[0]: {"lost": "client", "message": "login: %s" % said["message"]} for step in steps}
-    return said
+        return dict(lost, login={"code": said["code"], "message": said["message"]})
+    return dict(said, login={"reply": {}})
 
 
 def _script(credentials: str, steps: list[Any]) -> str:
     import json
 
     return _SCRIPT % {"file": json.dumps(credentials), "steps": json.dumps(steps), "mark": _MARK}
-
-
-def _refuse_open(host: Host, path: str) -> None:
-    try:
-        stat = host.stat(path)
-    except FileNotFoundError:
-        raise CannotLook("does not exist", path, "Write the connection string into it, mode 0600.") from None
-    except PermissionError:
-        raise CannotLook("may not be reached by this user", path) from None
-    if stat.kind != "file" or int(stat.mode, 8) & 0o077:
-        raise CannotLook("others may read it (%s %s)" % (stat.kind, stat.mode), path, "chmod 0600 %s" % path)
 
 
 def _run(host: Host, script: str, limit: float) -> Completed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A MongoDB server, asked over the wire without a driver; where authentication is on, through the client that is there.
+"""A MongoDB server, asked over the wire without a driver, and logged in to where it demands that.
 
 Ping is not health: a server answers ping while its disk is full, its pages are damaged and its files are deleted. So
 documents are read (`aggregate` with `$group` touches them, where a plain count may come from metadata), and a deep
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import time
 
-from ..errors import BadInput
+from ..errors import BadInput, CannotLook
 from ..mongowire import Connection, NoAnswer
-from . import _mongoreplies, _mongoshell
+from . import _mongoreplies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
     from ..host import Host
 
@@ -30,8 +30,9 @@ SPEC = {
     "auth": {
         "type": "str",
         "default": "none",
-        "choices": ["none", "client"],
-        "doc": "client: where the server demands authentication, ask through mongosh or mongo.",
+        "choices": ["none", "scram", "client"],
+        "doc": "Where the server demands a login: scram logs in over the wire; client asks through mongosh or mongo, "
+        "for logins that are not SCRAM.",
     },
     "credentials_file": {
         "type": "str",
@@ -56,6 +57,7 @@ FIELDS = {
     "set_name": "name of its replica set; None when it is standalone",
     "primary": "address of the set's primary as the server sees it; None without a set",
     "authentication_required": "whether it refused a command because nobody was logged in",
+    "login_ok": "whether it took the credentials; None when it demanded no login, or auth is none",
     "count": "documents in the collection; None when none was asked about",
     "count_ms": "milliseconds of the count",
     "read_documents": "documents that were read, at most read_limit",
@@ -84,13 +86,20 @@ def verify(args: dict[str, Any]) -> None:
         raise BadInput("is missing", "collection", "A deep check needs database and collection.")
     if args["freshness_field"] and not args["deep"]:
         raise BadInput("needs deep: true", "freshness_field", "Set deep: true and cost: deep.")
-    if args["auth"] == "client" and not str(args["credentials_file"] or "").startswith("/"):
+    if args["auth"] != "none" and not str(args["credentials_file"] or "").startswith("/"):
         raise BadInput("needs credentials_file", "auth", "Give the path of a root-only file on the target.")
 
 
 def writes(args: dict[str, Any]) -> bool:
     """Whether a check with these arguments writes."""
     return bool(args["write_check"])
+
+
+def later(args: dict[str, Any]) -> list[str]:
+    """What a check with these arguments imports when the server demands a login."""
+    return {"scram": ["mongoscram", "collectors._credentials"], "client": ["collectors._mongoshell"]}.get(
+        args.get("auth", "none"), []
+    )
 
 
 def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
@@ -110,9 +119,10 @@ def collect(host: Host, args: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Asker:
-    """Puts steps to the server: over the wire, from the first "Unauthorized" on through the client if that is wanted.
+    """Puts steps to the server, and logs in at the first "Unauthorized" where credentials are given.
 
-    A step is (name, database, command); a reply is {reply, ms}, {code, message, ms} or {lost, message}.
+    A step is (name, database, command); a reply is {reply, ms}, {code, message, ms} or {lost, message}. The reply to
+    the login has the name "login"; what a failed login kept from being asked is {lost: login}.
     """
 
     def __init__(self, host: Host, args: dict[str, Any]) -> None:
@@ -134,21 +144,45 @@ class _Asker:
         return replies
 
     def more(self, steps: list[Any]) -> dict[str, Any]:
-        """Replies to steps, by name."""
-        replies = {} if self.required else {name: self._one(database, command) for name, database, command in steps}
-        denied = [step for step in steps if replies.get(step[0], {"code": 13}).get("code") == 13]
-        self.required = self.required or bool(denied)
-        if denied and self._args["auth"] == "client":
+        """Replies to steps, by name, and that of a login where it took one."""
+        replies = self._all(steps)
+        denied = [step for step in steps if replies[step[0]].get("code") == _mongoreplies.UNAUTHORIZED]
+        if not denied:
+            return replies
+        if self._args["auth"] == "client":
+            from . import _mongoshell
+
             left = self._end - time.monotonic()
             replies.update(_mongoshell.ask(self._host, self._args["credentials_file"], denied, left))
+        elif self._args["auth"] == "scram" and not self.required:
+            replies["login"] = self._log_in()
+            again = self._all(denied) if "reply" in replies["login"] or self._lost else {}
+            replies.update({name: again.get(name, {"lost": "login"}) for name, _database, _command in denied})
+        self.required = True
         return replies
 
+    def _log_in(self) -> dict[str, Any]:
+        from .. import mongoscram
+        from . import _credentials
+
+        try:
+            login = _credentials.read(self._host, self._args["credentials_file"])
+            return self._timed(lambda wire: mongoscram.log_in(wire.command, login))
+        except CannotLook as error:
+            return {"lost": "login", "message": str(error)}
+
+    def _all(self, steps: list[Any]) -> dict[str, Any]:
+        return {name: self._one(database, command) for name, database, command in steps}
+
     def _one(self, database: str, command: dict[str, Any]) -> dict[str, Any]:
+        return self._timed(lambda wire: wire.command(database, command))
+
+    def _timed(self, ask: Callable[[Connection], dict[str, Any]]) -> dict[str, Any]:
         if self._lost or self._wire is None:
             return dict(self._lost or {})
         began = time.monotonic()
         try:
-            reply = self._wire.command(database, command)
+            reply = ask(self._wire)
         except NoAnswer as error:
             self._wire.close()
             self._lost = {"lost": error.kind, "message": str(error)}

@@ -13,7 +13,7 @@ from typing import Any
 import bson
 from bson import json_util
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "probe" / "mongodb"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "probe" / "mongodb"
 DATA = {"database": "recommendation", "collection": "user_candidate"}
 DEEP = {**DATA, "deep": True, "freshness_field": "modi_dt"}
 
