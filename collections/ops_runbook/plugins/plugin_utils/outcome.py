@@ -8,6 +8,7 @@ import typing as t
 from . import wording
 from .errors import BadInput
 from .guard import ESCALATE
+from .recurrence import answered
 from .wording import Json
 
 EXIT_CODES = {
@@ -69,7 +70,7 @@ def _after_diagnosis(facts: Json) -> str:
     if chosen["remedy"] == ESCALATE:
         return "escalated"
     if facts["guard"] and not facts["guard"]["allowed"]:
-        return "refused"
+        return "escalated" if facts["guard"].get("escalates") else "refused"
     if facts["check_mode"]:
         return "predicted"
     return _unsolved(history)
@@ -90,9 +91,11 @@ def conclude(facts: Json) -> Json:
     Args:
         facts: As for `decide`, and `target`, `run`, `final` (last probe document), `changes` (`{object, before,
             after}`),
-            `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds).
+            `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds),
+            perhaps `alert` (arguments of recurrence.answered).
     """
     outcome = decide(facts)
+    alert = answered(**facts["alert"]) if outcome == "healthy" and facts.get("alert") else None
     chosen, refusals = _cause_of(facts), _refusals(facts)
     summary: Json = {
         "run": facts["run"],
@@ -105,6 +108,8 @@ def conclude(facts: Json) -> Json:
         "remedy": chosen["remedy"] if chosen else None,
         "attempts": facts["history"],
         "refusals": refusals,
+        "passed": list((facts["guard"] or {}).get("passed", [])),
+        "alert": alert,
         "error": facts["error"] or None,
         "changes": facts["changes"],
         "undo": facts["undo"],
@@ -211,7 +216,7 @@ def _next_step(outcome: str, facts: Json, chosen: Json | None, refusals: list[Js
             else "run it: the same playbook without remediate_act=false"
         )
     steps = [refusal["next_step"] for refusal in refusals if refusal["next_step"]]
-    if steps and outcome == "refused":
+    if steps and (outcome == "refused" or (facts["guard"] or {}).get("escalates")):
         return " ; ".join(steps)
     if chosen and chosen.get("next_step"):
         return str(chosen["next_step"]).replace("{target}", facts["target"])
