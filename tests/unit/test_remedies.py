@@ -128,7 +128,11 @@ class TestClock:
         assert call("read")["memory"]["remedies"][0]["age"] == pytest.approx(700, abs=5)
 
 
-NOTE = '"run":"r","remedy":"s","cause":"c","at":1,"boot_id":"b","uptime":1'
+NOTE = {"run": "r", "remedy": "s", "cause": "c", "at": 1, "boot_id": "b", "uptime": 1, "result": "cured"}
+
+
+def damaged(**fields: t.Any) -> str:
+    return json.dumps({"remedies": [{**NOTE, **fields}], "escalated": None})
 
 
 @pytest.mark.parametrize(
@@ -142,10 +146,11 @@ NOTE = '"run":"r","remedy":"s","cause":"c","at":1,"boot_id":"b","uptime":1'
         '{"remedies": {}, "escalated": null}',
         '{"remedies": [1], "escalated": null}',
         '{"remedies": [{"run": "r"}], "escalated": null}',
-        '{"remedies": [{%s,"result":"won"}], "escalated": null}' % NOTE,
-        '{"remedies": [{%s,"result":"cured"}]}' % NOTE,
-        '{"remedies": [{%s,"result":"cured"}], "escalated": null}' % NOTE.replace('"at":1', '"at":NaN'),
-        '{"remedies": [{%s,"result":"cured"}], "escalated": null}' % NOTE.replace('"at":1', '"at":1e300'),
+        json.dumps({"remedies": [NOTE]}),
+        damaged(result="won"),
+        damaged(at=float("nan")),
+        damaged(at=1e300),
+        damaged(remedy=7),
         "[" * 90000,
     ],
 )

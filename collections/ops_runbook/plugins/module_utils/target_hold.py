@@ -10,7 +10,7 @@ import time
 from .amounts import age as seconds_of
 from .amounts import age_text
 from .errors import BadInput, OpsError, Refused
-from .holds import PATH, SCHEMA, parse_hold, read_hold
+from .holds import PATH, SCHEMA, hold_text, parse_hold, read_hold
 from .host import utc
 from .locks import mutex, stamp
 from .managed_file import STATE, FilePlan, demand_root, ensure_folder
@@ -98,17 +98,11 @@ def _put(
     file = FilePlan(PATH, data, mode="0600").plan(params["run_id"])
     steps = [dict(step, folders=[]) for step in file.steps]  # the folder is ours and stays
     after = parse_hold(data) if data else None
-    change = {"object": "hold", "before": _shown(before), "after": _shown(after)}
+    hold = dict(after, text=hold_text(after)) if after else None
+    change = {"object": "hold", "before": before and _text(before), "after": hold and _text(hold)}
     if not check:
         file.put()
-    hold = dict(_shown(after) or {}, path=PATH, text=said) if after else None
     return dict(_answer(hold, said), changed=True, changes=[change], undo={"kind": "steps", "steps": steps})
-
-
-def _shown(hold: dict[str, Any] | None) -> dict[str, Any] | None:
-    if hold is None:
-        return None
-    return {key: hold.get(key) for key in ("reason", "by", "since", "until")} if "by" in hold else {"text": _text(hold)}
 
 
 def _text(hold: dict[str, Any]) -> str:
@@ -116,5 +110,7 @@ def _text(hold: dict[str, Any]) -> str:
 
 
 def _answer(hold: dict[str, Any] | None, message: str) -> dict[str, Any]:
-    shown = dict(_shown(hold) or {}, text=_text(hold)) if hold else None
+    shown = {key: hold.get(key) for key in ("text", "reason", "by", "since", "until")} if hold else None
+    if shown:
+        shown["text"] = _text(shown)
     return {"changed": False, "changes": [], "undo": _NO_UNDO, "message": message, "hold": shown}

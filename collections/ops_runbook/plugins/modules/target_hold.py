@@ -79,7 +79,7 @@ changes:
   sample:
     - object: hold
       before: null
-      after: {reason: restore under way, by: ann@ops1, since: "2026-01-05T02:00:12.000Z", until: null}
+      after: restore under way; set by ann@ops1 at 2026-01-05T02:00:12.000Z
 undo:
   description: How it is put back.
   returned: always
@@ -98,7 +98,7 @@ hold:
       description: All that is known of it in one line.
       type: str
     reason:
-      description: Why.
+      description: Why; null, like the others, where it was written by hand.
       type: str
     by:
       description: Who has set it.

@@ -71,13 +71,13 @@ def refusal(_cause: Json, facts: Json) -> Refusal | None:
     if not windows or facts["break_glass"].strip():
         return None
     until, reason = max(windows)
-    step = again(facts, ["--break-glass", "REASON"], ["-e", '{"remediate_break_glass": "REASON"}'])
+    step = again(facts, ["--break-glass", ""], ["-e", '{"remediate_break_glass": ""}'])
     ends = until.strftime("%Y-%m-%dT%H:%M:%SZ")
     empty = "; breaking the glass takes a reason" if facts["break_glass"] else ""
     return Refusal(
         rule="freeze",
         reason=f"a freeze window is in force until {ends} ({reason}){empty}",
-        next_step=f"Wait until it ends. If it cannot wait: {step}",
+        next_step=f"Wait until it ends. If it cannot wait, with your reason: {step}",
     )
 
 

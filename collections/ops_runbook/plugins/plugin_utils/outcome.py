@@ -106,6 +106,7 @@ def conclude(facts: Json) -> Json:
         "cause": chosen["cause"] if chosen else None,
         "why": chosen["why"] if chosen else None,
         "remedy": chosen["remedy"] if chosen else None,
+        "risk": chosen.get("risk") if chosen else None,
         "attempts": facts["history"],
         "refusals": refusals,
         "passed": list((facts["guard"] or {}).get("passed", [])),
