@@ -81,7 +81,8 @@ class TestFreeze:
         refusal = only({"freeze": freeze.parse([XMAS])})
         assert refusal["reason"] == "a freeze window is in force until 2026-12-27T05:00:00Z (Christmas)"
         assert refusal["next_step"] == (
-            "Wait until it ends. If it cannot wait: runbook run recover_mongodb -i inv --limit db1 --break-glass REASON"
+            "Wait until it ends. If it cannot wait, with your reason: "
+            "runbook run recover_mongodb -i inv --limit db1 --break-glass ''"
         )
         plain = only({"freeze": freeze.parse([XMAS]), "again": PLAIN})
         assert plain["next_step"].endswith("""-e '{"remediate_break_glass": ""}'""")

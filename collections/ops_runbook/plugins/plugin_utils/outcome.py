@@ -9,6 +9,7 @@ from . import wording
 from .errors import BadInput
 from .guard import ESCALATE
 from .recurrence import answered
+from .refusal import again
 from .wording import Json
 
 EXIT_CODES = {
@@ -193,13 +194,9 @@ def _failing(document: Json) -> dict[str, Json]:
 
 def _refusals(facts: Json) -> list[Json]:
     if facts["lease_refused"]:
-        return [
-            {
-                "rule": "lease",
-                "reason": facts["lease_refused"],
-                "next_step": "Wait for the other run to end, then run again.",
-            }
-        ]
+        same = again({"again": wording.commands(facts["run"])["again"], "target": facts["target"]}, [], [])
+        step = f"Wait for the other run to end, then: {same}"
+        return [{"rule": "lease", "reason": facts["lease_refused"], "next_step": step}]
     if facts["history"] and facts["history"][-1]["stable"]:
         return []
     if facts["history"] and facts["history"][-1]["refused"] and not (facts["diagnosis"] or {}).get("chosen"):

@@ -26,7 +26,7 @@ def again(facts: Json, cli: t.Sequence[str], plain: t.Sequence[str]) -> str:
         plain: Words for ansible-playbook.
     """
     if not facts["again"]:
-        return f"run again with {shlex.join(cli)}"
+        return f"run again with {shlex.join(cli)}" if cli else "run again"
     more = cli if facts["again"][0] == "runbook" else plain
     return shlex.join([*facts["again"], "--limit", facts["target"].partition("/")[0], *more])
 
