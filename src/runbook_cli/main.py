@@ -16,6 +16,12 @@ from runbook_cli import __version__
 from runbook_cli.answer import Answer, CliError, Output, emit, emit_error, say
 from runbook_cli.options import EXIT_CODES, common, example, running
 
+CHECK_HOLD = click.option(
+    "--check",
+    is_flag=True,
+    help="Say what would change, and change nothing; exit code 3 when something would. "
+    "For example runbook hold lift -i inventories/lab --check",
+)
 FIRST_STEPS = example(
     "list",
     "show recover_mongodb",
@@ -114,11 +120,99 @@ def diagnose(output: Output, /, name: str, **options: Any) -> Answer:
     help="Allow a remedy that asks first or whose risk is above the automatic level; may be repeated. "
     "For example --approve unmask_and_start",
 )
+@click.option(
+    "--break-glass",
+    metavar="REASON",
+    help="Act although a freeze window is in force; the reason is recorded. For example --break-glass INC-2041",
+)
+@click.option(
+    "--alert-at",
+    metavar="TIME",
+    help="When the alert began that this run answers, RFC 3339: a healthy target then says which run cured it since. "
+    "For example --alert-at 2026-01-05T02:00:00Z",
+)
 @running
 @click.pass_obj
-def run(output: Output, /, name: str, **options: Any) -> Answer:
-    """Look, find the cause, apply the one remedy that it calls for, and verify. A healthy host is left alone."""
-    return _go(output, name=name, act=True, **options)
+def run(output: Output, /, name: str, break_glass: str | None, alert_at: str | None, **options: Any) -> Answer:
+    """Look, find the cause, apply the one remedy that it calls for, and verify. A healthy host is left alone.
+
+    What is refused only because a person has to be asked is asked on a terminal, for each remedy, with what it would
+    change; the answer is no unless it is yes.
+    """
+    from runbook_cli.ask import follow_up, may_ask
+    from runbook_cli.request import Said
+
+    given = {"--break-glass": break_glass, "--alert-at": alert_at}
+    if break_glass is not None and not break_glass.strip():
+        raise CliError("breaking the glass takes a reason", "--break-glass", "Say why: --break-glass INC-2041.")
+    words = tuple(word for option, value in given.items() if value is not None for word in (option, value))
+    named = {"remediate_break_glass": break_glass, "remediate_alert_at": alert_at}
+    said = Said(words, {name: value for name, value in named.items() if value is not None})
+
+    def again(limit: str, approve: str, check: bool) -> Answer:
+        changed = {**options, "limit": limit, "check": check, "approve": (*options["approve"], approve)}
+        return _go(output, name=name, act=True, said=said, **changed)
+
+    answer = _go(output, name=name, act=True, said=said, **options)
+    return follow_up(answer, output, again) if not options["check"] and may_ask(output) else answer
+
+
+@cli.group(
+    epilog=example(
+        "hold set -i inventories/lab --limit db1 --reason 'restore under way' --for 2h",
+        "hold show -i inventories/lab",
+        "hold lift -i inventories/lab --limit db1",
+    )
+)
+def hold() -> None:
+    """Keep all remedies away from hosts for a while, see what holds, or lift it."""
+
+
+@hold.command("set", epilog=example("hold set -i inventories/lab --limit db1 --reason 'restore under way' --for 2h"))
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    required=True,
+    help="Why nothing may be done there; whoever is refused reads it. For example --reason 'restore under way'",
+)
+@click.option(
+    "--for",
+    "lasts",
+    metavar="TIME",
+    help="End by itself after so long (s, min, h, d, w); else it holds until it is lifted. For example --for 2h",
+)
+@CHECK_HOLD
+@running
+@click.pass_obj
+def hold_set(output: Output, /, reason: str, lasts: str | None, **options: Any) -> Answer:
+    """Set a hold on hosts: no remedy runs there, whichever controller it comes from."""
+    words = ("--reason", reason, *(("--for", lasts) if lasts is not None else ()))
+    variables = {"hold_reason": reason} | ({"hold_lasts": lasts} if lasts is not None else {})
+    return _hold(output, "set", {"hold_state": "present", **variables}, words, **options)
+
+
+@hold.command("lift", epilog=example("hold lift -i inventories/lab --limit db1"))
+@CHECK_HOLD
+@running
+@click.pass_obj
+def hold_lift(output: Output, /, **options: Any) -> Answer:
+    """Lift the hold of hosts, whoever has set it; says whose it was. `runbook undo` sets it again."""
+    return _hold(output, "lift", {"hold_state": "absent"}, (), **options)
+
+
+@hold.command("show", epilog=example("hold show -i inventories/lab"))
+@running
+@click.pass_obj
+def hold_show(output: Output, /, **options: Any) -> Answer:
+    """Show the holds that are in force: why, whose, since and until when."""
+    return _hold(output, "show", {"hold_state": "read"}, (), check=False, **options)
+
+
+def _hold(output: Output, verb: str, variables: dict[str, Any], words: tuple[str, ...], **options: Any) -> Answer:
+    from runbook_cli.request import Said
+
+    said = Said(words, variables, ("hold", verb))
+    return _go(output, name="hold", act=True, approve=(), said=said, **options)
 
 
 @cli.command(

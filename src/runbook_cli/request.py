@@ -47,6 +47,17 @@ class Options:
     check: bool
     verbose: bool = False
     undo: Undo | None = None
+    said: Said | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command has of its own: its words as they were typed, and the variables that they stand for."""
+
+    words: tuple[str, ...]
+    variables: dict[str, Any]
+    verb: tuple[str, ...] = ()
+    """Of a command that is no `run NAME`."""
 
 
 @dataclass(frozen=True)
@@ -145,13 +156,15 @@ def retype(options: Options, run_id: str) -> dict[str, Any]:
     """What a person types for the same run again (`again`, words, and `limit`), and to undo it (`undo`, words)."""
     from runbook_cli.mask import masked_extra
 
+    said = options.said or Said((), {})
     verb = ["undo", options.undo.run] if options.undo else ["run" if options.act else "diagnose", options.name]
+    verb = list(said.verb) or verb
     named = options.inventory or tuple(filter(None, [os.environ.get("RUNBOOK_INVENTORY")]))
     inventories = [word for name in named for word in ("-i", name)]
     place = _typed("--project", options.project, "RUNBOOK_PROJECT")
     place += _typed("--records", options.records, "OPS_RUNBOOK_RECORDS")
     password = ["-K"] if options.ask_become_pass else []
-    given = [word for name in options.approve for word in ("--approve", name)]
+    given = [*said.words, *(word for name in options.approve for word in ("--approve", name))]
     given += [word for text in options.extra for word in ("-e", masked_extra(text))]
     given += ["--approve", "undo"] if options.undo and options.undo.approved else []
     given += ["--check"] if options.check else []
@@ -207,7 +220,8 @@ def _not_ours(given: dict[str, Any], ours: tuple[str, ...]) -> dict[str, Any]:
 def _settings(root: Path, playbook: Playbook, options: Options) -> dict[str, Any]:
     if options.undo:
         return {"undo_run": options.undo.run, "undo_approved": options.undo.approved}
-    settings: dict[str, Any] = {} if options.act else {"remediate_act": False}
+    settings: dict[str, Any] = dict(options.said.variables) if options.said else {}
+    settings |= {} if options.act else {"remediate_act": False}
     if not options.approve:
         return settings
     from runbook_cli.pack import approvable

@@ -154,3 +154,12 @@ def _stopped(document: Document) -> str:
         f"Run {run} ({why}). What had begun on a target ends by its own deadline; its lease expires by itself. "
         f"Records: {document['records']}"
     )
+
+
+def change_text(change: Document) -> str:
+    """A change of the run document in one line: `service mongod.service active_state: failed -> active`."""
+    before, after = change["before"], change["after"]
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return f"{change['object']}: {before} -> {after}"
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return f"{change['object']} " + ", ".join(f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys)

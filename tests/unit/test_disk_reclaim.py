@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.ops.runbook.plugins.module_utils import (
-    budget,
     disk_growers,
     disk_open,
     disk_reclaim,
@@ -24,6 +23,7 @@ from ansible_collections.ops.runbook.plugins.module_utils import (
     disk_state,
     holds,
     lease,
+    locks,
 )
 from ansible_collections.ops.runbook.plugins.module_utils.disk_room import Filesystem
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, CannotLook, OpsError, Refused
@@ -193,7 +193,7 @@ def test_a_day_later_it_is_done_again(small: Small, monkeypatch: pytest.MonkeyPa
     full(small)
     run(small, small.logs())
     small.fill("more")
-    real = budget.age
+    real = locks.age
     monkeypatch.setattr(disk_state, "age", lambda note: real(note) + 90000)
     result = run(small, small.logs(), free_percent=20)
     assert result["reached"]

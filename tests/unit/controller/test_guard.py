@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from ansible_collections.ops.runbook.plugins.module_utils import holds
-from ansible_collections.ops.runbook.plugins.plugin_utils import guard
+from ansible_collections.ops.runbook.plugins.module_utils import guard_facts, holds
+from ansible_collections.ops.runbook.plugins.plugin_utils import guard, members
 
 CAUSE = {"cause": "killed", "remedy": "start_service", "risk": "low", "why": "", "explains": [], "when": ""}
 FACTS = {
@@ -22,6 +23,17 @@ FACTS = {
     "confirm": "",
     "desired_state": "unspecified",
     "remedy_file": "/x.yml",
+    "run": "run-now",
+    "again": [],
+    "lift": [],
+    "now": datetime(2026, 12, 25, 12, tzinfo=UTC),
+    "freeze": [],
+    "break_glass": "",
+    "memory": None,
+    "memory_problem": None,
+    "cooldown": 0,
+    "flapping": {"count": 0, "window": 0},
+    "group": members.Group("", [], [], [], []),
 }
 
 
@@ -124,5 +136,5 @@ def test_a_hold_that_cannot_be_read_is_in_force(tmp_path: Path, monkeypatch: pyt
     said = holds.read_hold(str(tmp_path / "folder"))
     assert said is not None
     assert said["text"].startswith("it cannot be read")
-    monkeypatch.setattr(holds, "PATH", str(tmp_path / "hold"))
-    assert holds.run({}, True)["hold"]["text"] == "restore under way"
+    monkeypatch.setattr(guard_facts, "PATH", str(tmp_path / "hold"))
+    assert guard_facts.run({"service": ""}, True)["hold"]["text"] == "restore under way"

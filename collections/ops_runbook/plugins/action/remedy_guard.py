@@ -1,38 +1,78 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Controller half of remedy_guard: the target says whether a hold is in force, the controller decides."""
+"""Controller half of remedy_guard: the target says what is in force and what was done there, the controller decides."""
 
 from __future__ import annotations
 
 import typing as t
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ansible import context
 from ansible_collections.ops.runbook.plugins.module_utils.holds import read_hold
-from ansible_collections.ops.runbook.plugins.plugin_utils import guard
+from ansible_collections.ops.runbook.plugins.plugin_utils import freeze, guard, members, record, recurrence, wording
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
+
+Json = dict[str, t.Any]
+_AS_GIVEN = (
+    "target",
+    "approved",
+    "risk_limit",
+    "desired_state",
+    "confirm",
+    "most_hosts",
+    "break_glass",
+    "cooldown",
+    "flapping",
+)
 
 
 class ActionModule(LightAction):
     """Decides whether a remedy may run."""
 
     NAME = "remedy_guard"
-    ENTRY = "holds"
+    ENTRY = "guard_facts"
 
-    def finish(
-        self, answer: dict[str, t.Any], params: dict[str, t.Any], task_vars: dict[str, t.Any]
-    ) -> dict[str, t.Any]:
+    def perform(self, params: Json, task_vars: Json, no_log: set[str]) -> Json:
+        """Refuse rules that make no sense; without a cause that is all."""
+        recurrence.validate(params["flapping"], params["cooldown"], params["alert_at"])
+        freeze.parse(params["freeze"])
+        if params["cause"] is None:
+            nothing: Json = {"refusals": [], "passed": [], "escalates": False, "remedy_file": None}
+            return {"changed": False, "allowed": False, **nothing}
+        return super().perform(params, task_vars, no_log)
+
+    def prepare(self, params: Json, task_vars: Json) -> Json:
+        """The target is only asked what is in force there."""
+        return {"target": params["target"], "service": params["service"]}
+
+    def finish(self, answer: Json, params: Json, task_vars: Json) -> Json:
         """Collect the facts and decide."""
-        file = guard.remedy_file(params["cause"]["remedy"], params["folders"])
-        facts = {
-            **{
-                key: params[key]
-                for key in ("target", "approved", "risk_limit", "desired_state", "confirm", "most_hosts")
-            },
+        cause, facts = params["cause"], self._facts(answer, params, task_vars)
+        refusals = guard.refusals(cause, facts)
+        return {
+            "changed": False,
+            "allowed": not refusals,
+            "refusals": refusals,
+            "passed": guard.let_through(cause, facts),
+            "escalates": guard.escalates(refusals, facts),
+            "remedy_file": facts["remedy_file"],
+        }
+
+    def _facts(self, answer: Json, params: Json, task_vars: Json) -> Json:
+        """As guard.refusals wants them."""
+        run, host = record.run_id(), str(task_vars["inventory_hostname"])
+        seen = [params[f"group_{part}"] for part in ("members", "leases", "busy", "probes")]
+        return {
+            **{key: params[key] for key in _AS_GIVEN},
+            **{key: answer[key] for key in ("hold", "memory", "memory_problem")},
+            "run": run,
+            "again": wording.commands(run)["again"],
+            "lift": wording.lift_words(run, host),
             "limit": context.CLIARGS.get("subset"),
             "hosts": len(task_vars.get("ansible_play_batch") or [1]),
             "kill_switch": read_hold(str(Path(params["kill_switch"]).expanduser())),
-            "hold": answer["hold"],
-            "remedy_file": file,
+            "now": datetime.now(UTC),
+            "freeze": freeze.parse(params["freeze"]),
+            "group": members.Group(params["group"], *seen),
+            "remedy_file": guard.remedy_file(params["cause"]["remedy"], params["folders"]),
         }
-        refusals = guard.refusals(params["cause"], facts)
-        return {"changed": False, "allowed": not refusals, "refusals": refusals, "remedy_file": file}

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 from .errors import Refused
 from .files import ensure_directory, os_error, write_file
-from .locks import boot_clock, mutex
+from .locks import age, is_stamp, mutex, stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,15 +43,8 @@ def spend(name: str, count: int, window: float) -> None:
         starts = _load(name)
         _afford(name, starts, count, window)
         starts = [start for start in starts if age(start) < max(window, _KEPT)]
-        boot_id, uptime = boot_clock()
-        starts.append({"at": time.time(), "boot_id": boot_id, "uptime": uptime})
+        starts.append(stamp())
         write_file(_path(name), json.dumps({"starts": starts}).encode("ascii"))
-
-
-def age(start: dict[str, Any]) -> float:
-    """Seconds since a start; one that seems to lie in the future, after the clock was set back, was just now."""
-    boot_id, uptime = boot_clock()
-    return float(max(0.0, uptime - start["uptime"] if start["boot_id"] == boot_id else time.time() - start["at"]))
 
 
 def _afford(name: str, starts: list[dict[str, Any]], count: int, window: float) -> None:
@@ -90,7 +82,7 @@ def parse_budget(data: bytes, path: str) -> list[dict[str, Any]]:
     """
     try:
         starts = json.loads(data)["starts"]
-        if not isinstance(starts, list) or not all(map(_sound, starts)):
+        if not isinstance(starts, list) or not all(map(is_stamp, starts)):
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Refused(
@@ -99,7 +91,3 @@ def parse_budget(data: bytes, path: str) -> list[dict[str, Any]]:
             "Look at the journal for recent starts, then: rm %s" % path,
         ) from None
     return starts
-
-
-def _sound(start: dict[str, Any]) -> bool:
-    return isinstance(start["boot_id"], str) and start["at"] >= 0 and start["uptime"] >= 0

@@ -12,10 +12,9 @@ import os
 import time
 
 from . import managed_file
-from .budget import age
 from .errors import OpsError, Refused
 from .files import os_error, write_file
-from .locks import boot_clock
+from .locks import age, boot_clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

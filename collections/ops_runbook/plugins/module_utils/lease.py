@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from .errors import BadInput, OpsError, Refused
 from .files import ensure_directory, os_error, write_file
+from .holds import demand_none
 from .host import utc
 from .locks import boot_clock, mutex
 
@@ -96,13 +97,14 @@ def fence(lease: str, run_id: str | None, seconds: float) -> Iterator[None]:
 
     Raises:
         BadInput: There is no run id, or the name cannot be one.
-        Refused: The lease is missing, expired, unreadable or another run's.
+        Refused: The lease is missing, expired, unreadable or another run's, or a person has set a hold meanwhile.
     """
     if not lease:
         yield
         return
     if not run_id:
         raise BadInput(*_NO_RUN)
+    demand_none()
     with mutex(DIRECTORY):
         seen = look(lease_name(lease), run_id)
         _demand(seen)

@@ -12,13 +12,30 @@ from .files import os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Any, Iterator
 
 
 def boot_clock() -> tuple[str, float]:
     """(boot id, seconds since boot, suspended time included)."""
     with open("/proc/sys/kernel/random/boot_id") as stream:
         return stream.read().strip(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def stamp() -> dict[str, Any]:
+    """This moment, such that its age can be told later: {at (epoch seconds), boot_id, uptime (seconds)}."""
+    boot_id, uptime = boot_clock()
+    return {"at": time.time(), "boot_id": boot_id, "uptime": uptime}
+
+
+def age(moment: dict[str, Any]) -> float:
+    """Seconds since a stamp; one that seems to lie in the future, after the clock was set back, was just now."""
+    boot_id, uptime = boot_clock()
+    return float(max(0.0, uptime - moment["uptime"] if moment["boot_id"] == boot_id else time.time() - moment["at"]))
+
+
+def is_stamp(moment: dict[str, Any]) -> bool:
+    """Whether it has the three fields of a stamp, each of which makes sense."""
+    return isinstance(moment["boot_id"], str) and 0 <= moment["at"] < 1e11 and 0 <= moment["uptime"] < 1e11
 
 
 @contextmanager

@@ -11,12 +11,10 @@ module: remedy_guard
 short_description: Says whether a remedy may run on a target now
 version_added: "0.1.0"
 description:
-  - Refuses, with a reason that a person understands, when the kill switch is set, a hold is in force on the target,
-    the run's limit
-    names no host, the batch is larger than allowed, the remedy does not exist, a person has to be asked, the risk is
-    above the
-    automatic level, or data would be destroyed without confirmation.
-  - Reads the hold on the target; everything else is decided on the controller.
+  - Refuses, with a reason that a person understands and the next step as a literal command. The rules are in the
+    README of the role C(remediate).
+  - The target says whether a hold is in force and what was done to the service lately; the controller decides.
+  - Without O(cause) it only refuses options that make no sense.
 options:
   target:
     description: What the remedy acts on, as C(host/service).
@@ -25,12 +23,15 @@ options:
   cause:
     description: The chosen cause of M(ops.runbook.cause_diagnosis_info).
     type: dict
-    required: true
   folders:
     description: Role folders whose C(tasks/remedies) are searched, first match first.
     type: list
     elements: str
-    required: true
+    default: []
+  service:
+    description: Name of the service whose remedies are remembered on the target; empty for no memory.
+    type: str
+    default: ""
   approved:
     description: Remedies or causes that a person has approved for this run.
     type: list
@@ -58,6 +59,62 @@ options:
     description: A file on the controller; while it exists no remedy runs. Its text is shown as the reason.
     type: str
     default: /etc/ops-runbook/kill-switch
+  freeze:
+    description:
+      - Windows in which nothing is changed. Each is C({from, to, reason}) with RFC 3339 times, or weekly C({days, from,
+        to, timezone, reason}) with C(days) such as V(fri) and times such as V(22:30).
+    type: list
+    elements: dict
+    default: []
+  break_glass:
+    description: Why a freeze window does not count this time. It is recorded.
+    type: str
+    default: ""
+  cooldown:
+    description: Seconds after a remedy in which another run does not repeat it on this target without approval.
+    type: float
+    default: 0
+  flapping:
+    description: A service that was remedied so often within the window is escalated once, and left alone afterwards.
+    type: dict
+    default: {count: 0, window: 0}
+    suboptions:
+      count:
+        description: How often; V(0) switches the rule off.
+        type: int
+        required: true
+      window:
+        description: Seconds.
+        type: float
+        required: true
+  alert_at:
+    description: When the alert began that the run answers, RFC 3339; only validated here.
+    type: str
+    default: ""
+  group:
+    description: The inventory group whose last healthy member may not be taken down; empty for none.
+    type: str
+    default: ""
+  group_members:
+    description: The group's hosts.
+    type: list
+    elements: str
+    default: []
+  group_leases:
+    description: What taking the group's lease on each member answered.
+    type: list
+    elements: dict
+    default: []
+  group_busy:
+    description: What looking at the lease of the service answered on each other member.
+    type: list
+    elements: dict
+    default: []
+  group_probes:
+    description: What M(ops.runbook.health_probe) answered on each other member.
+    type: list
+    elements: dict
+    default: []
 extends_documentation_fragment:
   - ops.runbook.attributes
 seealso:
@@ -90,16 +147,21 @@ remedy_file:
   description: The task file of the remedy on the controller; null when there is none.
   returned: success
   type: str
-hold:
-  description: The hold on the target, only when the module runs without its action plugin.
-  returned: never through the action plugin
-  type: dict
+passed:
+  description: Each rule that would have said no, with C(rule), C(reason), and C(by), what a person said to let it pass.
+  returned: success
+  type: list
+  elements: dict
+escalates:
+  description: Whether this is the one time that a flapping service is brought before a person.
+  returned: success
+  type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import join
-from ..module_utils.holds import run
+from ..module_utils.guard_facts import run
 from ..module_utils.specs.remedy_guard import ARGUMENT_SPEC, RULES
 
 

@@ -25,8 +25,9 @@ except ImportError:  # the sanity import test runs without it; validate() says s
 
 RISKS = ("low", "medium", "high", "destructive")
 PARTS = ("data", "status", "summary")
+FALSE = "the condition is false"
 _REQUIRED = ("cause", "when", "explains", "why", "remedy", "risk")
-_OPTIONAL = ("ask", "next_step")
+_OPTIONAL = ("ask", "next_step", "disrupts")
 _DYNAMIC = {
     "pipe": "a pipe hides which check is meant",
     "current": "@ hides which check is meant",
@@ -153,11 +154,16 @@ def _problems(cause: Json, checks: dict[str, Json]) -> t.Iterator[str]:
         for name in cause.get("explains") or []
         if name not in checks
     )
-    try:
-        for reference in references(str(cause.get("when") or "`false`")):
-            yield from _unknown(reference, checks)
-    except BadInput as error:
-        yield str(error)
+    disrupts = cause.get("disrupts", False)
+    conditions = [str(cause.get("when") or "`false`"), *([disrupts] if isinstance(disrupts, str) else [])]
+    if not isinstance(disrupts, str | bool):
+        yield f"disrupts {disrupts!r} is neither true, false nor a condition"
+    for condition in conditions:
+        try:
+            for reference in references(condition):
+                yield from _unknown(reference, checks)
+        except BadInput as error:
+            yield str(error)
 
 
 def _unknown(reference: Reference, checks: dict[str, Json]) -> t.Iterator[str]:
@@ -189,15 +195,29 @@ def holds(cause: Json, document: Json) -> tuple[bool, str]:
         reason = _undetermined(reference, document)
         if reason:
             return False, reason
+    return _evaluated(cause["when"], document)
+
+
+def disrupts(cause: Json, document: Json) -> bool:
+    """Whether the remedy takes down what still serves; where that cannot be told, it counts as if it did."""
+    said = cause.get("disrupts", False)
+    if isinstance(said, bool):
+        return said
+    unclear = any(_undetermined(reference, document) for reference in references(said))
+    true, reason = _evaluated(said, document)
+    return true or unclear or reason != FALSE
+
+
+def _evaluated(condition: str, document: Json) -> tuple[bool, str]:
     try:
-        value = jmespath.search(cause["when"], document)
+        value = jmespath.search(condition, document)
     except JMESPathError as error:
         return False, f"the condition cannot be evaluated: {' '.join(str(error).split())}"
     except TypeError as error:  # '5' > 3
         return False, f"the condition cannot be evaluated: {error}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return False, f"the condition gives the number {value}; compare it"
-    return bool(value), "" if value else "the condition is false"
+    return bool(value), "" if value else FALSE
 
 
 def diagnose(document: Json, causes: list[Json], tried: t.Collection[str] = ()) -> Json:
@@ -217,7 +237,7 @@ def diagnose(document: Json, causes: list[Json], tried: t.Collection[str] = ()) 
     for cause in causes:
         true, reason = holds(cause, document)
         if true:
-            holding.append(cause)
+            holding.append({**cause, "disrupts": disrupts(cause, document)} if "disrupts" in cause else cause)
         else:
             rejected.append({"cause": cause["cause"], "reason": reason})
     explained = {name for cause in holding for name in cause["explains"]}

@@ -4,27 +4,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 import typing as t
 from pathlib import Path
 
 from ansible.inventory.manager import split_host_pattern
 
 from ..module_utils.holds import read_hold
+from . import freeze, members, recurrence
 from .diagnosis import RISKS
 from .errors import Refused
+from .refusal import Json, Refusal, again, approve
 
-Json = dict[str, t.Any]
 REPORT_ONLY = "report_only"
 ESCALATE = "escalate"
 """A cause with this remedy is known, and no safe act for it is."""
-
-
-class Refusal(t.TypedDict):
-    """Which rule said no, why, and what a person does next."""
-
-    rule: str
-    reason: str
-    next_step: str
 
 
 def positive_tokens(pattern: str) -> list[str]:
@@ -73,16 +67,38 @@ def refusals(cause: Json, facts: Json) -> list[Refusal]:
 
     Args:
         cause: The chosen cause of a diagnosis.
-        facts: `target`, `limit` (the run's own --limit or None), `hosts` and `most_hosts` (targets of this batch and
-            the cap),
-            `kill_switch` and `hold` (text of the file, or None where there is none), `risk_limit`, `approved`
-            (remedies or causes),
-            `confirm`, `desired_state`, `remedy_file` (path or None).
+        facts: `target`, `run`, `limit` (the run's own --limit or None), `again` (the words that started this run, and
+            `lift`, those that lift the hold), `hosts` and `most_hosts` (targets of this batch and the cap),
+            `kill_switch` and `hold` (as holds.read_hold gives them), `now` and `freeze` (windows), `break_glass`,
+            `memory` and `memory_problem` (as guard_facts gives them), `cooldown` (seconds), `flapping` (`count`,
+            `window`), `group` (members.Group), `risk_limit`, `approved` (remedies or causes), `confirm`,
+            `desired_state`, `remedy_file` (path or None).
     """
     if cause["remedy"] == REPORT_ONLY:
         return [_left_to_a_person(cause, facts)]
-    rules = (_empty_target, _kill_switch, _hold, _blast_radius, _missing_remedy, _asked, _risk, _destructive)
-    return [refusal for rule in rules if (refusal := rule(cause, facts))]
+    if cause["remedy"] == ESCALATE:
+        return [refusal for rule in (_empty_target, _missing_remedy) if (refusal := rule(cause, facts))]
+    facts = {**facts, "approves": bool({cause["remedy"], cause["cause"]} & set(facts["approved"]))}
+    return [refusal for rule in RULES if (refusal := rule(cause, facts))]
+
+
+def let_through(cause: Json, facts: Json) -> list[Json]:
+    """Rules that would have said no, and what a person said to let them pass: `rule`, `reason`, `by`."""
+    silent = {**facts, "approved": [], "break_glass": "", "desired_state": "unspecified"}
+    said = {refusal["rule"] for refusal in refusals(cause, facts)}
+    by = {"freeze": f"break glass: {' '.join(facts['break_glass'].split())}"}
+    if not {cause["remedy"], cause["cause"]} & set(facts["approved"]):
+        by["ask"] = f"desired state: {facts['desired_state']}"
+    passed = [refusal for refusal in refusals(cause, silent) if refusal["rule"] not in said]
+    return [
+        {"rule": one["rule"], "reason": one["reason"], "by": by.get(one["rule"], "approved by a person")}
+        for one in passed
+    ]
+
+
+def escalates(refused: list[Refusal], facts: Json) -> bool:
+    """Whether this is the one time that a flapping service is brought before a person."""
+    return any(one["rule"] == recurrence.FLAPPING for one in refused) and not recurrence.escalation(facts)
 
 
 def _left_to_a_person(cause: Json, facts: Json) -> Refusal:
@@ -99,7 +115,11 @@ def _kill_switch(_cause: Json, facts: Json) -> Refusal | None:
 
 
 def _hold(_cause: Json, facts: Json) -> Refusal | None:
-    return _stop_file(facts["hold"], "hold", "a hold is in force on the target", "When it is over, on the target")
+    hold = facts["hold"]
+    refusal = _stop_file(hold, "hold", "a hold is in force on the target", "When it is over, on the target")
+    if refusal and facts["lift"] and "by" in hold:
+        refusal["next_step"] = f"When it is over: {shlex.join(facts['lift'])}"
+    return refusal
 
 
 def demand_no_kill_switch(path: str) -> None:
@@ -148,36 +168,51 @@ def _missing_remedy(cause: Json, facts: Json) -> Refusal | None:
     )
 
 
-def _approved(cause: Json, facts: Json) -> bool:
-    return bool({cause["remedy"], cause["cause"]} & set(facts["approved"]))
-
-
 def _asked(cause: Json, facts: Json) -> Refusal | None:
-    if not cause.get("ask") or facts["desired_state"] == "started" or _approved(cause, facts):
+    if not cause.get("ask") or facts["desired_state"] == "started" or facts["approves"]:
         return None
     return Refusal(
         rule="ask",
         reason=f"{cause['cause']}: a person may have done this on purpose",
-        next_step=f"If it is wanted: run again with --approve {cause['remedy']}",
+        next_step=f"If it is wanted: {approve(cause, facts)}",
     )
 
 
 def _risk(cause: Json, facts: Json) -> Refusal | None:
     limit = facts["risk_limit"]
-    if RISKS.index(cause["risk"]) <= RISKS.index(limit) or _approved(cause, facts):
+    if RISKS.index(cause["risk"]) <= RISKS.index(limit) or facts["approves"]:
         return None
     return Refusal(
         rule="risk",
         reason=f"the remedy's risk is {cause['risk']}, above the automatic level {limit}",
-        next_step=f"If it is wanted: run again with --approve {cause['remedy']}",
+        next_step=f"If it is wanted: {approve(cause, facts)}",
     )
 
 
 def _destructive(cause: Json, facts: Json) -> Refusal | None:
     if cause["risk"] != "destructive" or facts["confirm"] == facts["target"]:
         return None
+    confirm = ["-e", f"remediate_confirm={facts['target']}"]
     return Refusal(
         rule="confirm",
         reason="the remedy destroys data and nothing grants that automatically",
-        next_step=f"If it is wanted: run again with -e remediate_confirm={facts['target']}",
+        next_step=f"If it is wanted: {again(facts, confirm, confirm)}",
     )
+
+
+RULES = (
+    _empty_target,
+    _kill_switch,
+    _hold,
+    freeze.refusal,
+    _blast_radius,
+    _missing_remedy,
+    recurrence.memory_refusal,
+    recurrence.flapping_refusal,
+    recurrence.cooldown_refusal,
+    members.refusal,
+    _asked,
+    _risk,
+    _destructive,
+)
+"""In this order; all that say no are heard."""

@@ -27,7 +27,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 
 from ..module_utils import errors
-from . import foreseen, outcome, record
+from . import foreseen, guard, outcome, record
 from .packing import PACKAGE, Call, program
 
 record.run_id()  # when this module is imported, in the main process, so that all workers share it
@@ -74,6 +74,8 @@ class LightAction(ActionBase):
     _supports_diff = True
     NAME: t.ClassVar[str]
     ENTRY: t.ClassVar[str]
+    RECORDED = False
+    """Whether it is recorded although it has no lease: a person's word, not an act."""
     in_one = True
     """Whether all went to the target in one command, so that one that was not sent did nothing."""
 
@@ -140,10 +142,11 @@ class LightAction(ActionBase):
 
     def _recorded(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """Modules that change a target (they have a lease) are recorded: intent before, outcome after."""
-        if "lease" not in params:
+        if "lease" not in params and not self.RECORDED:
             return self.perform(params, task_vars, no_log)
         if task_vars.get(foreseen.VARIABLE):
             return self._foreseen(params, task_vars, no_log)
+        self._demand_not_stopped(params, task_vars)
         where, run, host = record.folder(), record.run_id(), str(task_vars.get("inventory_hostname"))
         shown = remove_values(params, no_log) if no_log else params
         about = {"module": self.NAME, "arguments": shown, "check": bool(self._task.check_mode)}
@@ -169,6 +172,11 @@ class LightAction(ActionBase):
         host = str(task_vars.get("inventory_hostname"))
         record.append(record.folder(), record.run_id(), host, foreseen.PHASE, foreseen.entry(self.NAME, answer))
         return {**answer, "changed": False}
+
+    def _demand_not_stopped(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> None:
+        """The kill switch is looked at right before every act of a remedy, not only when the guard was asked."""
+        if params.get("lease") and "remediate_kill_switch" in task_vars and not self._task.check_mode:
+            guard.demand_no_kill_switch(str(self._templar.template(task_vars["remediate_kill_switch"])))
 
     def _reached(self, error: AnsibleError) -> bool:
         """Whether the program may have come to the target: not where ssh, or sudo, failed before it was sent."""

@@ -8,6 +8,8 @@ import typing as t
 from . import wording
 from .errors import BadInput
 from .guard import ESCALATE
+from .recurrence import answered
+from .refusal import again
 from .wording import Json
 
 EXIT_CODES = {
@@ -69,7 +71,7 @@ def _after_diagnosis(facts: Json) -> str:
     if chosen["remedy"] == ESCALATE:
         return "escalated"
     if facts["guard"] and not facts["guard"]["allowed"]:
-        return "refused"
+        return "escalated" if facts["guard"].get("escalates") else "refused"
     if facts["check_mode"]:
         return "predicted"
     return _unsolved(history)
@@ -91,9 +93,10 @@ def conclude(facts: Json) -> Json:
         facts: As for `decide`, and `target`, `run`, `final` (last probe document), `changes` (`{object, before,
             after}`),
             `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds),
-            perhaps `would_change` and `would_fail` (see foreseen.of_lines).
+            perhaps `would_change` and `would_fail` (see foreseen.of_lines), `alert` (arguments of recurrence.answered).
     """
     outcome = decide(facts)
+    alert = answered(**facts["alert"]) if outcome == "healthy" and facts.get("alert") else None
     chosen, refusals = _cause_of(facts), _refusals(facts)
     summary: Json = {
         "run": facts["run"],
@@ -104,10 +107,13 @@ def conclude(facts: Json) -> Json:
         "cause": chosen["cause"] if chosen else None,
         "why": chosen["why"] if chosen else None,
         "remedy": chosen["remedy"] if chosen else None,
+        "risk": chosen.get("risk") if chosen else None,
         "attempts": facts["history"],
         "refusals": refusals,
         "would_change": facts.get("would_change", []) if outcome == "refused" else [],
         "would_fail": facts.get("would_fail", "") if outcome == "refused" else "",
+        "passed": list((facts["guard"] or {}).get("passed", [])),
+        "alert": alert,
         "error": facts["error"] or None,
         "changes": facts["changes"],
         "undo": facts["undo"],
@@ -190,13 +196,9 @@ def _failing(document: Json) -> dict[str, Json]:
 
 def _refusals(facts: Json) -> list[Json]:
     if facts["lease_refused"]:
-        return [
-            {
-                "rule": "lease",
-                "reason": facts["lease_refused"],
-                "next_step": "Wait for the other run to end, then run again.",
-            }
-        ]
+        same = again({"again": wording.commands(facts["run"])["again"], "target": facts["target"]}, [], [])
+        step = f"Wait for the other run to end, then: {same}"
+        return [{"rule": "lease", "reason": facts["lease_refused"], "next_step": step}]
     if facts["history"] and facts["history"][-1]["stable"]:
         return []
     if facts["history"] and facts["history"][-1]["refused"] and not (facts["diagnosis"] or {}).get("chosen"):
@@ -214,7 +216,7 @@ def _next_step(outcome: str, facts: Json, chosen: Json | None, refusals: list[Js
             else "run it: the same playbook without remediate_act=false"
         )
     steps = [refusal["next_step"] for refusal in refusals if refusal["next_step"]]
-    if steps and outcome == "refused":
+    if steps and (outcome == "refused" or (facts["guard"] or {}).get("escalates")):
         return " ; ".join(steps)
     if chosen and chosen.get("next_step"):
         return str(chosen["next_step"]).replace("{target}", facts["target"])

@@ -85,7 +85,9 @@ def _remedy_line(summary: Json) -> str:
     if summary["outcome"] == "predicted":
         return f"would be {summary['remedy']}"
     broken = [f"the run broke off: {summary['error']}"] if summary["error"] else []
-    return "; ".join(done + refused + broken) or "none"
+    passed = [f"let through {one['rule']} ({one['by']})" for one in summary["passed"]]
+    alert = [f"none: {summary['alert']['text']}"] if summary["alert"] else []
+    return "; ".join(done + refused + broken + passed + alert) or "none"
 
 
 def _would_lines(summary: Json) -> list[tuple[str, str]]:
@@ -178,3 +180,14 @@ def commands(run: str) -> Json:
     if told:
         return t.cast("Json", json.loads(told))
     return {"again": [], "limit": None, "undo": ["ansible-playbook", "playbooks/undo.yml", "-e", f"undo_run={run}"]}
+
+
+def lift_words(run: str, host: str) -> list[str]:
+    """The words that lift the hold of a host; empty where nobody knows how this run was started."""
+    known = commands(run)
+    if not known["again"]:
+        return []
+    undo = known["undo"]
+    if undo[0] == "runbook":  # runbook undo RUN and where
+        return ["runbook", "hold", "lift", *undo[3:], "--limit", host]
+    return [*(word.replace("undo.yml", "hold.yml") for word in undo[:-2]), "-e", "hold_state=absent", "--limit", host]
