@@ -14,7 +14,7 @@ import click
 
 from runbook_cli import __version__
 from runbook_cli.answer import Answer, CliError, Output, emit, emit_error, say
-from runbook_cli.options import EXIT_CODES, common, example, running
+from runbook_cli.options import EXIT_CODES, common, example, inventory, running
 
 FIRST_STEPS = example(
     "list",
@@ -173,6 +173,33 @@ def undo(output: Output, /, run: str | None, listed: bool, approve: tuple[str, .
     known = find(records, run)
     wanted = Undo(known.id, tuple(known.targets), bool(approve))
     return _go(output, name="undo", act=True, approve=(), undo=wanted, **options)
+
+
+@cli.command(
+    epilog=example(
+        "doctor -i inventories/lab",
+        "doctor -i inventories/lab --limit db1 --format json",
+        "doctor -i inventories/lab --query 'hosts[?status!=`ok`].host'",
+    )
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Limit of each step on a host, else ansible_timeout, and at most 10. For example --timeout 3",
+)
+@inventory
+@common
+@click.pass_obj
+def doctor(output: Output, /, **options: Any) -> Answer:
+    """See whether runs get through to each host, many at once, and say the next step where one does not.
+
+    Looked at: address, host key, login, Python, sudo, clock, room, this library's state, holds and leases, journal.
+    Nothing is written on a host. Exit code 4 when a run would not get through to a host, 7 when it would be refused there.
+    """
+    from runbook_cli.doctor_command import examine
+
+    return examine(output, **options)
 
 
 def _go(output: Output, **options: Any) -> Answer:

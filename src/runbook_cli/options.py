@@ -81,7 +81,7 @@ COMMON = (
     ),
 )
 
-RUNNING = (
+INVENTORY = (
     click.option(
         "-i",
         "--inventory",
@@ -111,6 +111,9 @@ RUNNING = (
         is_flag=True,
         help="Ask for the sudo password, or read it from a pipe. For example runbook run NAME -K",
     ),
+)
+
+RUNNING = (
     click.option(
         "--timeout",
         metavar="SECONDS",
@@ -139,9 +142,16 @@ def common(command: Command) -> Command:
     return command
 
 
+def inventory(command: Command) -> Command:
+    """Options that say which hosts, and how they are reached."""
+    for option in reversed(INVENTORY):
+        command = option(command)
+    return command
+
+
 def running(command: Command) -> Command:
-    """Options of the commands that go to hosts."""
+    """Options of the commands that run a playbook."""
     command = common(command)
     for option in reversed(RUNNING):
         command = option(command)
-    return command
+    return inventory(command)

@@ -80,7 +80,7 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
     playbook = find_playbook(root, options.name)
     extra = [parse_extra(text, (*OURS, *OF_UNDO) if options.undo else OURS) for text in options.extra]
     _check_incident(options.incident)
-    sources = _sources(root, playbook, options.inventory)
+    sources = named_inventories(root, playbook.name, options.inventory)
     known: list[tuple[bool, dict[str, Any]]] = []
 
     def about() -> None:
@@ -106,7 +106,7 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
         run_id=run_id,
         records=records_folder(options.records),
         incident=options.incident,
-        become_password=_become_password() if options.ask_become_pass else None,
+        become_password=become_password() if options.ask_become_pass else None,
         verbose=options.verbose,
         commands=retype(options, run_id),
     )
@@ -230,19 +230,19 @@ def _check_incident(incident: str | None) -> None:
         )
 
 
-def _sources(root: Path, playbook: Playbook, given: tuple[str, ...]) -> list[str]:
+def named_inventories(root: Path, what: str, given: tuple[str, ...]) -> list[str]:
     named = list(given) or [name for name in [os.environ.get("RUNBOOK_INVENTORY", "")] if name]
     if not named:
         there = inventories(root)
         hint = f"This project has {', '.join(there)}." if there else "It is a file or folder of hosts."
         raise CliError(
-            f"no inventory is given, so it is not clear which hosts {playbook.name} is meant for",
+            f"no inventory is given, so it is not clear which hosts {what} is meant for",
             hint=f"Add -i PATH or set RUNBOOK_INVENTORY. {hint}",
         )
     return [find_inventory(root, name) for name in named]
 
 
-def _become_password() -> str:
+def become_password() -> str:
     """Asked on the terminal, or the first line of stdin where that is not a terminal."""
     import getpass
 
