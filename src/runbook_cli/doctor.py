@@ -6,8 +6,6 @@ It only reads: on hosts by one shell script, here by files. Nothing is asked, an
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import subprocess
 import sys
 import time
@@ -21,14 +19,13 @@ from runbook_cli.doctor_look import Finding
 from runbook_cli.mask import Mask
 from runbook_cli.outcome import gravest
 from runbook_cli.progress import CROWD
-from runbook_cli.ssh_settings import command, first, not_honoured, proxy, settings
+from runbook_cli.reach import AT_ONCE
+from runbook_cli.ssh_settings import first, not_honoured, settings
 
 if TYPE_CHECKING:
     from runbook_cli.ssh_login import Login
 
 SCHEMA = "ops.runbook/doctor/1"
-AT_ONCE = 200
-"""Hosts at once; one that does not answer costs nothing but its limit."""
 _PATIENCE = 4
 """A script on a busy host may take so many times the limit of a step."""
 _NO_WAY_IN = ("settings", "reach", "host_key", "login", "python", "sudo")
@@ -126,7 +123,9 @@ def _examine(connection: dict[str, Any], limit: float | None) -> Patient:
         patient.findings.append(Finding("settings", "failed", f"{error.where}: {error.what}", error.hint))
     except Exception as error:  # one host's surprise must not take the others' answers away
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        patient.findings.append(Finding("settings", "unknown", f"could not be looked at ({said})", "runbook doctor --verbose"))
+        patient.findings.append(
+            Finding("settings", "unknown", f"could not be looked at ({said})", "runbook doctor --verbose")
+        )
     patient.seconds = time.monotonic() - began
     return patient
 
@@ -218,25 +217,3 @@ def _of_sudo(
             return [Finding("sudo", "ok", "with the password")]
         said = err
     return [look.of_sudo(code, said, connection, user, ssh)]
-
-
-def unanswered(connections: list[dict[str, Any]], limit: float) -> dict[str, str]:
-    """host -> what its port said, for those that no connection can be made to; hosts behind a proxy are not asked."""
-    with ThreadPoolExecutor(min(AT_ONCE, len(connections))) as pool:
-        said = list(pool.map(lambda one: _unanswered(one, limit), connections))
-    return {one["host"]: text for one, text in zip(connections, said, strict=True) if text}
-
-
-def _unanswered(connection: dict[str, Any], limit: float) -> str | None:
-    if connection["error"] or connection["connection"] != "ssh":
-        return None
-    with contextlib.suppress(CliError):  # the run will say it
-        chosen = settings(connection)
-        if proxy(chosen, connection, limit):
-            return None
-        address, port = first(chosen, "hostname"), int(first(chosen, "port") or 22)
-        try:
-            socket.create_connection((address, port), timeout=min(limit, connection["timeout"])).close()
-        except OSError as error:
-            return f"{address} port {port}: {error.strerror or 'no answer'}. See: {' '.join(command(connection, 'true')[:1])}"
-    return None

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From what was typed after `runbook doctor` to its answer."""
+# ruff: noqa: PLC0415 - what is heavy is imported while another process reads the inventory
 
 from __future__ import annotations
-
-from typing import Any
 
 from runbook_cli.answer import Answer, Output
 from runbook_cli.apart import apart
@@ -12,7 +11,7 @@ from runbook_cli.reach import connections
 from runbook_cli.request import become_password, named_inventories, parse_extra
 
 
-def examine(
+def examine(  # noqa: PLR0913 - the options, as they were typed
     output: Output,
     *,
     project: str | None,
@@ -34,11 +33,11 @@ def examine(
     found = apart(lambda: connections(root, named, limit, list(given)), meanwhile=_load)
     if password is not None:  # as for a run, what is typed now wins
         found = [{**one, "become_password": password} for one in found]
-    from runbook_cli.doctor import doctor  # noqa: PLC0415 - _load has imported it while the inventory was read
+    from runbook_cli.doctor import doctor
 
     return doctor(found, timeout, output)
 
 
 def _load() -> None:
     import runbook_cli.doctor
-    import runbook_cli.ssh_login  # noqa: F401, PLC0415 - imported while another process reads the inventory
+    import runbook_cli.ssh_login  # noqa: F401 - used by doctor

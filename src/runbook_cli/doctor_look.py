@@ -38,7 +38,8 @@ say uid "$(id -u)"
 say now "$(date +%%s.%%N)"
 for python in %(pythons)s; do
   found=$(command -v "$python" 2>/dev/null) || continue
-  say python "$found $("$found" -I -S -B -c 'import sys; print("%%d.%%d.%%d" %% sys.version_info[:3])' 2>&1 | head -n 1)"
+  version=$("$found" -I -S -B -c 'import sys; print("%%d.%%d.%%d" %% sys.version_info[:3])' 2>&1 | head -n 1)
+  say python "$found $version"
 done
 """
 _AS_ROOT = """
@@ -68,10 +69,11 @@ say journal "$journal"
 def as_login(connection: dict[str, Any]) -> str:
     """The script for the login user: Python, the clock, and sudo without a password with what root sees."""
     script = _AS_LOGIN % {"pythons": " ".join(shlex.quote(name) for name in pythons(str(connection["python"])))}
-    if connection["become"]:
-        asked = shlex.join([*sudo(connection, "-n"), "/bin/sh", "-c", _AS_ROOT])
-        return f'{script}\nif [ "$(id -u)" = 0 ]; then{_AS_ROOT}\nelse said=$({asked} 2>&1); say sudo_code "$?"; echo "$said"\nfi\n'
-    return f'{script}\n{_AS_ROOT}\n'
+    if not connection["become"]:
+        return f"{script}\n{_AS_ROOT}"
+    asked = shlex.join([*sudo(connection, "-n"), "/bin/sh", "-c", _AS_ROOT])
+    otherwise = f'said=$({asked} 2>&1); say sudo_code "$?"; echo "$said"'
+    return f'{script}\nif [ "$(id -u)" = 0 ]; then{_AS_ROOT}\nelse {otherwise}\nfi\n'
 
 
 def as_root(connection: dict[str, Any]) -> str:
@@ -144,18 +146,24 @@ def of_sudo(code: int, said: str, connection: dict[str, Any], user: str, ssh: st
         step = f"usermod -aG sudo {user}  # as root on the host; the group is wheel on Red Hat's systems"
         return Finding("sudo", "failed", f"{user} may not use sudo", step)
     if re.search(r"command not found|: not found|No such file", said) or code in (126, 127):
-        return Finding("sudo", "failed", f"there is no {connection['become_exe']}", "apt-get install sudo  # as root on the host")
+        return Finding(
+            "sudo", "failed", f"there is no {connection['become_exe']}", "apt-get install sudo  # as root on the host"
+        )
     if re.search(r"incorrect password|Sorry, try again|no password was provided", said):
-        return Finding("sudo", "failed", "the sudo password is wrong", f"runbook doctor ... -K  # or mend ansible_become_password")
+        return Finding(
+            "sudo", "failed", "the sudo password is wrong", "runbook doctor ... -K  # or mend ansible_become_password"
+        )
     if "password is required" in said or "password" in said:
-        return Finding("sudo", "failed", "sudo wants a password, and none was given", f"runbook doctor ... -K  # {again}")
+        return Finding(
+            "sudo", "failed", "sudo wants a password, and none was given", f"runbook doctor ... -K  # {again}"
+        )
     text = " ".join(said.split())[-200:] or f"exit code {code}"
     return Finding("sudo", "failed", f"sudo failed: {text}", f"{ssh} {shlex.quote('sudo -v')}")
 
 
 def of_root(seen: dict[str, list[str]], root: bool, ssh: str) -> list[Finding]:
     """Room, state, hold, leases and the journal, as root sees them, or else as far as the login does."""
-    return [*_room(seen, root, ssh), *_state(seen, root, ssh), *_holds(seen, root, ssh), _journal(seen, root, ssh)]
+    return [*_room(seen, root, ssh), *_state(seen, ssh), *_holds(seen, root, ssh), _journal(seen, ssh)]
 
 
 def _room(seen: dict[str, list[str]], root: bool, ssh: str) -> list[Finding]:
@@ -177,7 +185,7 @@ def _room(seen: dict[str, list[str]], root: bool, ssh: str) -> list[Finding]:
     return bad or [Finding("room", "ok", ", ".join(told))]
 
 
-def _state(seen: dict[str, list[str]], root: bool, ssh: str) -> list[Finding]:
+def _state(seen: dict[str, list[str]], ssh: str) -> list[Finding]:
     for line in seen.get("state", []):
         folder, uid, mode, kind = [*line.split(maxsplit=3), "", "", ""][:4]
         if (uid, mode, kind) != ("0", "700", "directory"):
@@ -216,7 +224,7 @@ def _lease(text: str, boot: str, uptime: str, ssh: str) -> list[Finding]:
     return [Finding("lease", "warning", said, f"sleep {int(left) + 1}  # or let that run end")]
 
 
-def _journal(seen: dict[str, list[str]], root: bool, ssh: str) -> Finding:
+def _journal(seen: dict[str, list[str]], ssh: str) -> Finding:
     state = (seen.get("journal") or ["missing"])[0]
     if state == "writable":
         return Finding("journal", "ok", "/dev/log takes lines")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The document of `runbook doctor` for people: each check of a few hosts, or many summed up with each failure's next step."""
+"""The document of `runbook doctor` for people: each check of a few hosts, or many summed up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def text(document: dict[str, Any]) -> str:
 
 def _last(document: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in document["counts"].items() if count)
-    return f"doctor: {counts}; {len(document['hosts'])} hosts in {document['seconds']:.1f} s, exit code {document['exit_code']}"
+    spent = f"{len(document['hosts'])} hosts in {document['seconds']:.1f} s"
+    return f"doctor: {counts}; {spent}, exit code {document['exit_code']}"
 
 
 def _host(host: dict[str, Any]) -> str:
@@ -44,7 +45,9 @@ def _summed_up(hosts: list[dict[str, Any]]) -> str:
         for name, found in those[: _SHOWN if len(those) <= _SHOWN else 1]:
             lines += [f"  {name}: {found['said']}", f"    next step  {found['next_step'] or '-'}"]
         if len(those) > _SHOWN:
-            lines.append(f"  and {len(those) - 1} more at the same check; --format json has each one with its next step")
+            lines.append(
+                f"  and {len(those) - 1} more at the same check; --format json has each one with its next step"
+            )
     return "\n".join(lines)
 
 

@@ -195,7 +195,7 @@ def doctor(output: Output, /, **options: Any) -> Answer:
     """See whether runs get through to each host, many at once, and say the next step where one does not.
 
     Looked at: address, host key, login, Python, sudo, clock, room, this library's state, holds and leases, journal.
-    Nothing is written on a host. Exit code 4 when a run would not get through to a host, 7 when it would be refused there.
+    Nothing is written on a host. Exit code 4 when a run would not get through to a host, 7 when it would be refused.
     """
     from runbook_cli.doctor_command import examine
 

@@ -1,22 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How Ansible would reach each host: what the inventory, ansible.cfg and the environment say of login and sudo.
 
-Read by the definitions of Ansible's own ssh and sudo plugins, so that names, aliases and precedence are theirs. Called in a
-process of its own, because Ansible reads its configuration when it is imported.
+Read by the definitions of Ansible's own ssh and sudo plugins, so that names, aliases and precedence are theirs. Called
+in a process of its own, because Ansible reads its configuration when it is imported.
 """
 # ruff: noqa: PLC0415 - Ansible reads its configuration when it is imported, so the environment comes first
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from runbook_cli import targets
 from runbook_cli.answer import CliError
+from runbook_cli.ssh_settings import first, settings
 
 Connection = dict[str, Any]
+AT_ONCE = 400
+"""Hosts at once; one that does not answer costs nothing but its limit."""
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
-_ALSO = ("ansible_connection", "ansible_become", "ansible_become_method", "ansible_python_interpreter", "ansible_timeout")
+_ALSO = (
+    "ansible_connection",
+    "ansible_become",
+    "ansible_become_method",
+    "ansible_python_interpreter",
+    "ansible_timeout",
+)
 _FOR_SSH = {
     "address": "host",
     "port": "port",
@@ -106,8 +118,12 @@ def _read(host: str, values: dict[str, Any]) -> Connection:
         "address": found["address"] or host,
         "connection": "ssh" if kind in _SSH else kind,
         "arguments": " ".join(filter(None, (str(ssh.get(name) or "") for name in _ARGUMENTS))),
-        "timeout": float(values.get("ansible_ssh_timeout") or values.get("ansible_timeout") or ssh.get("timeout") or 10),
-        "python": str(values.get("ansible_python_interpreter") or constants.config.get_config_value("INTERPRETER_PYTHON")),
+        "timeout": float(
+            values.get("ansible_ssh_timeout") or values.get("ansible_timeout") or ssh.get("timeout") or 10
+        ),
+        "python": str(
+            values.get("ansible_python_interpreter") or constants.config.get_config_value("INTERPRETER_PYTHON")
+        ),
         "become": boolean(values.get("ansible_become", True)),  # our playbooks ask for it, and a variable wins
         "become_method": str(values.get("ansible_become_method") or constants.DEFAULT_BECOME_METHOD),
         "become_user": str(sudo.get("become_user") or "root"),
@@ -120,3 +136,26 @@ def _read(host: str, values: dict[str, Any]) -> Connection:
 def _plain(value: Any) -> Any:
     """A plain value for JSON: Ansible's texts and secrets are of types of their own."""
     return value if value is None or isinstance(value, bool | int) else str(value)
+
+
+def silent(connections: list[Connection], limit: float = 5.0) -> dict[str, str]:
+    """Host -> why, for those that no ssh server greets us from within limit seconds; none behind a proxy is asked."""
+    with ThreadPoolExecutor(min(AT_ONCE, len(connections))) as pool:
+        said = list(pool.map(lambda one: _silent(one, limit), connections))
+    return {one["host"]: why for one, why in zip(connections, said, strict=True) if why}
+
+
+def _silent(connection: Connection, limit: float) -> str | None:
+    if connection["connection"] != "ssh":
+        return None
+    with contextlib.suppress(CliError):  # ssh refuses its arguments: the run will say so
+        chosen = settings(connection)
+        if first(chosen, "proxycommand") or first(chosen, "proxyjump"):
+            return None
+        address, port = first(chosen, "hostname"), int(first(chosen, "port") or 22)
+        try:
+            with socket.create_connection((address, port), timeout=min(limit, connection["timeout"])) as sock:
+                return None if sock.recv(1) else f"{address} port {port}: it hangs up at once"
+        except OSError as error:
+            return f"{address} port {port}: {error.strerror or 'no answer in time'}"
+    return None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import CliError, did_you_mean
 from runbook_cli.apart import apart
+from runbook_cli.progress import CROWD
 from runbook_cli.project import Playbook, find_playbook, find_root, inventories, records_folder
 from runbook_cli.targets import REFUSED, find_inventory, resolve
 from runbook_cli.view import some
@@ -68,6 +69,8 @@ class Request:
     limit: str | None
     lifecycle: bool
     mode: str
+    silent: dict[str, str]
+    """Hosts to which no connection could be made, and why: the run leaves them out."""
 
 
 def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> Request:
@@ -87,10 +90,12 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
         known.append(_about(root, playbook, options))
         meanwhile()
 
-    hosts = apart(lambda: resolve(root, playbook.path, sources, options.limit, list(extra)), meanwhile=about)
+    found = apart(lambda: _resolved(root, playbook.path, sources, options.limit, list(extra)), meanwhile=about)
+    hosts = found["hosts"]
     lifecycle, settings = known[0]
     if options.undo:
         hosts = _changed(options.undo, hosts, options.limit)
+    silent = {host: why for host, why in found["silent"].items() if host in hosts}
     run_id = new_run_id()
     from runbook_cli.launch import Job
 
@@ -109,9 +114,25 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
         become_password=become_password() if options.ask_become_pass else None,
         verbose=options.verbose,
         commands=retype(options, run_id),
+        only=[host for host in hosts if host not in silent] if silent else None,
     )
     mode = "check" if options.check else "run" if options.act else "diagnose"
-    return Request(job, playbook, hosts, options.limit, lifecycle, mode)
+    return Request(job, playbook, hosts, options.limit, lifecycle, mode, silent)
+
+
+def _resolved(
+    root: Path, playbook: Path, inventories: list[str], limit: str | None, given: list[dict[str, Any] | str]
+) -> dict[str, Any]:
+    """The hosts that the playbook would touch, and of many those that no connection can be made to: host -> why.
+
+    Ansible would wait for each of them in turn, and a play that goes host by host would end at the first.
+    """
+    hosts = resolve(root, playbook, inventories, limit, given)
+    if len(hosts) < CROWD:
+        return {"hosts": hosts, "silent": {}}
+    from runbook_cli.reach import of_hosts, silent
+
+    return {"hosts": hosts, "silent": silent(of_hosts(root, inventories, limit, given, hosts))}
 
 
 def _about(root: Path, playbook: Playbook, options: Options) -> tuple[bool, dict[str, Any]]:
@@ -231,6 +252,7 @@ def _check_incident(incident: str | None) -> None:
 
 
 def named_inventories(root: Path, what: str, given: tuple[str, ...]) -> list[str]:
+    """The inventories that a person named, by -i or in the environment, for `what`; there is no default."""
     named = list(given) or [name for name in [os.environ.get("RUNBOOK_INVENTORY", "")] if name]
     if not named:
         there = inventories(root)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import shlex
 import socket
@@ -27,6 +28,7 @@ from runbook_cli.ssh_settings import Settings, command, first, proxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what fails is told by us
 HANDSHAKES = threading.BoundedSemaphore(16)
 """Key exchanges cost processor time: more of them at once only make each one later than its server's patience."""
 _THROUGH = 5
@@ -76,9 +78,10 @@ class Login:
             Stuck: At the step that failed.
         """
         try:
-            sock, turn = self._reach()
-            with turn:
-                self._negotiate(sock)
+            through = proxy(self.chosen, self.connection, self.limit)
+            sock = None if through else self._connect()
+            with self._turn(through):
+                self._negotiate(sock or self._start(through or []))
                 self._know()
                 self._enter()
             yield self
@@ -95,17 +98,19 @@ class Login:
             self._proxy.wait()
         self._proxy_said.close()
 
-    def _reach(self) -> tuple[socket.socket, threading.BoundedSemaphore]:
-        through = proxy(self.chosen, self.connection, self.limit)
-        if through is None:
-            return self._connect(), HANDSHAKES
+    def _start(self, through: list[str]) -> socket.socket:
+        """A connection through a command; in a session of its own, so that what it would ask on a terminal fails."""
         ours, theirs = socket.socketpair()
-        with theirs:  # a session of its own: what a proxy would ask on the terminal fails instead
-            self._proxy = subprocess.Popen(
-                through, stdin=theirs, stdout=theirs, stderr=self._proxy_said, start_new_session=True
-            )
+        with theirs:
+            end, said = theirs.fileno(), self._proxy_said.fileno()
+            self._proxy = subprocess.Popen(through, stdin=end, stdout=end, stderr=said, start_new_session=True)
+        return ours
+
+    def _turn(self, through: list[str] | None) -> threading.BoundedSemaphore:
+        if through is None:
+            return HANDSHAKES
         with _JUMPS_LOCK:
-            return ours, _JUMPS.setdefault(self._jump(), threading.BoundedSemaphore(_THROUGH))
+            return _JUMPS.setdefault(self._jump(), threading.BoundedSemaphore(_THROUGH))
 
     def _jump(self) -> str:
         return first(self.chosen, "proxyjump") or first(self.chosen, "proxycommand")
@@ -116,7 +121,8 @@ class Login:
         try:
             sock = socket.create_connection((self.address, self.port), timeout=self.limit)
         except socket.gaierror as error:
-            raise Stuck("reach", f"the name {self.address} has no address ({error.strerror})", self._names()) from None
+            said = f"the name {self.address} has no address ({error.strerror})"
+            raise Stuck("reach", said, f"getent hosts {self.address}") from None
         except TimeoutError:
             raise Stuck("reach", f"{where} does not answer within {self.limit:g} s", self._touch()) from None
         except ConnectionRefusedError:
@@ -126,9 +132,6 @@ class Login:
             raise Stuck("reach", f"{where}: {error.strerror or error}", f"ip route get {self.address}") from None
         self._ok("reach", f"{where} answers in {1000 * (time.monotonic() - began):.0f} ms")
         return sock
-
-    def _names(self) -> str:
-        return f"getent hosts {self.address}"
 
     def _touch(self) -> str:
         return self.again("true")
@@ -150,8 +153,12 @@ class Login:
 
     def _no_ssh(self, error: Exception) -> Stuck:
         said = " ".join(str(error).split()) or "the connection was closed"
+        if not self._proxy and "banner" in said:
+            said = f"{self.address} port {self.port} takes the connection and does not greet as an ssh server"
+            return Stuck("reach", said, self._touch())
         if not self._proxy:
-            return Stuck("reach", f"{self.address} port {self.port} does not speak ssh as we do: {said}", self._touch())
+            said = f"{self.address} port {self.port}: no agreement on how to speak ({said})"
+            return Stuck("reach", said, self._touch())
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._proxy.wait(1)
         self._proxy_said.seek(0)
@@ -192,7 +199,8 @@ class Login:
         if same:
             said = f"CHANGED: the host shows {shown}, and {same[0][0]} has {_fingerprint(same[0][1])}"
             compare = f"ssh-keygen -lf /etc/ssh/ssh_host_{_kind(key)}_key.pub"
-            step = f"{compare}  # on its console; only if it is the same: ssh-keygen -R {shlex.quote(name)} -f {same[0][0]}"
+            forget = shlex.join(["ssh-keygen", "-R", name, "-f", same[0][0]])
+            step = f"{compare}  # on its console; only if it is the same: {forget}"
             raise Stuck("host_key", said, step)
         if first(self.chosen, "stricthostkeychecking") == "accept-new":
             return self._ok("host_key", f"new, and would be accepted ({shown})", "warning")
@@ -256,7 +264,7 @@ class Login:
         return not preferred or method in preferred.split(",")
 
     def _held(self) -> tuple[paramiko.AgentKey, ...]:
-        """The agent's keys; each login asks by a connection of its own, because signing on a shared one mixes answers."""
+        """The agent's keys; each login asks on a connection of its own: signing on a shared one mixes answers."""
         if "identityagent" in self.chosen:  # `none`, or one that ssh_settings.not_honoured names
             return ()
         with contextlib.suppress(paramiko.SSHException, OSError):
@@ -324,7 +332,7 @@ def _read(file: str) -> paramiko.HostKeys:
 @lru_cache(maxsize=256)
 def _load(file: str, passphrase: str | None) -> paramiko.PKey:
     try:
-        return paramiko.PKey.from_path(file, passphrase)
+        return paramiko.PKey.from_path(file, passphrase.encode() if passphrase else None)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:  # the cryptography library's own words for a passphrase
         if passphrase is None and "assword" in str(error):
             raise paramiko.PasswordRequiredException(str(error)) from None
@@ -333,7 +341,7 @@ def _load(file: str, passphrase: str | None) -> paramiko.PKey:
 
 @lru_cache(maxsize=256)
 def _public(file: str, needed: bool) -> str | None:
-    """The fingerprint of a key file, which needs no passphrase; None where there is none, or no agent to compare with."""
+    """The fingerprint of a key file, for which no passphrase is needed; None where there is none."""
     if not needed or not Path(file).is_file():
         return None
     argv = ["ssh-keygen", "-lf", file]

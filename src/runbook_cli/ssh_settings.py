@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What OpenSSH would do for a host, as `ssh -G` says it: ssh_config, -o options, aliases and Match blocks are read by itself.
+"""What OpenSSH would do for a host, as `ssh -G` says it: it reads ssh_config, -o options, aliases and Match blocks.
 
 What of it this library's own client (paramiko) does not do is named, never passed over.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -17,21 +18,26 @@ from runbook_cli.answer import CliError
 Settings = dict[str, list[str]]
 """Option in lower case -> its values, in order."""
 
-HONOURED = set(
-    """globalknownhostsfile host hostkeyalias hostname identitiesonly identityfile passwordauthentication port proxycommand proxyjump pubkeyauthentication stricthostkeychecking user userknownhostsfile
-    connecttimeout preferredauthentications kbdinteractiveauthentication""".split()
-)
-IDLE = set(
-    """addkeystoagent batchmode canonicaldomains canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots
-    canonicalizepermittedcnames checkhostip ciphers clearallforwardings compression connectionattempts controlmaster controlpath
-    controlpersist enableescapecommandline escapechar exitonforwardfailure fingerprinthash forkafterauthentication
-    forwardagent forwardx11 forwardx11timeout forwardx11trusted gatewayports gssapiauthentication
-    gssapidelegatecredentials gssapikexalgorithms gssapikeyexchange gssapirenewalforcesrekey gssapitrustdns
-    hashknownhosts hostbasedauthentication ipqos kexalgorithms localcommand logverbose loglevel macs
-    numberofpasswordprompts obscurekeystroketiming permitlocalcommand permitremoteopen rekeylimit requesttty sendenv
-    serveralivecountmax serveraliveinterval sessiontype setenv stdinnull streamlocalbindmask streamlocalbindunlink
-    syslogfacility tag tcpkeepalive updatehostkeys visualhostkey xauthlocation""".split()
-)
+# fmt: off
+HONOURED = {
+    "connecttimeout", "globalknownhostsfile", "host", "hostkeyalias", "hostname", "identitiesonly", "identityfile",
+    "kbdinteractiveauthentication", "passwordauthentication", "port", "preferredauthentications", "proxycommand",
+    "proxyjump", "pubkeyauthentication", "stricthostkeychecking", "user", "userknownhostsfile",
+}
+IDLE = {
+    "addkeystoagent", "batchmode", "canonicaldomains", "canonicalizefallbacklocal", "canonicalizehostname",
+    "canonicalizemaxdots", "canonicalizepermittedcnames", "checkhostip", "ciphers", "clearallforwardings",
+    "compression", "connectionattempts", "controlmaster", "controlpath", "controlpersist",
+    "enableescapecommandline", "escapechar", "exitonforwardfailure", "fingerprinthash", "forkafterauthentication",
+    "forwardagent", "forwardx11", "forwardx11timeout", "forwardx11trusted", "gatewayports", "gssapiauthentication",
+    "gssapidelegatecredentials", "gssapikexalgorithms", "gssapikeyexchange", "gssapirenewalforcesrekey",
+    "gssapitrustdns", "hashknownhosts", "hostbasedauthentication", "ipqos", "kexalgorithms", "localcommand",
+    "loglevel", "logverbose", "macs", "numberofpasswordprompts", "obscurekeystroketiming", "permitlocalcommand",
+    "permitremoteopen", "rekeylimit", "requesttty", "sendenv", "serveralivecountmax", "serveraliveinterval",
+    "sessiontype", "setenv", "stdinnull", "streamlocalbindmask", "streamlocalbindunlink", "syslogfacility", "tag",
+    "tcpkeepalive", "updatehostkeys", "visualhostkey", "xauthlocation",
+}
+# fmt: on
 """What changes nothing about whether one gets in, for a single short session of a client that negotiates by itself."""
 
 
@@ -49,7 +55,7 @@ def command(connection: dict[str, Any], *more: str) -> list[str]:
     words = [str(connection.get("executable") or "ssh"), *more, *_arguments(str(connection["arguments"]))]
     words += ["-o", "StrictHostKeyChecking=no"] if connection["checks_host_key"] is False else []
     words += ["-p", str(connection["port"])] if connection["port"] else []
-    words += ["-i", str(connection["key"])] if connection["key"] else []
+    words += ["-o", f"IdentityFile={connection['key']}"] if connection["key"] else []
     words += ["-l", str(connection["user"])] if connection["user"] else []
     return [*words, str(connection["address"])]
 
@@ -100,7 +106,7 @@ def not_honoured(chosen: Settings) -> list[str]:
 
 
 def proxy(chosen: Settings, connection: dict[str, Any], timeout: float) -> list[str] | None:
-    """The command through which OpenSSH would reach the host: its ProxyCommand, or ssh -W for a ProxyJump; None for neither.
+    """The command through which OpenSSH would reach the host: ProxyCommand, or ssh -W for ProxyJump; None for neither.
 
     As OpenSSH itself does it: options of the command line other than -F do not reach a jump host.
     """
@@ -109,7 +115,13 @@ def proxy(chosen: Settings, connection: dict[str, Any], timeout: float) -> list[
     if not (jumps := first(chosen, "proxyjump")):
         return None
     *before, last = jumps.split(",")
-    words = [str(connection.get("executable") or "ssh"), "-o", "BatchMode=yes", "-o", f"ConnectTimeout={int(timeout) or 1}"]
+    words = [
+        str(connection.get("executable") or "ssh"),
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        f"ConnectTimeout={int(timeout) or 1}",
+    ]
     words += ["-F", config] if (config := _config_file(str(connection["arguments"]))) else []
     words += ["-J", ",".join(before)] if before else []
     host = first(chosen, "hostname") or str(connection["address"])
@@ -119,7 +131,7 @@ def proxy(chosen: Settings, connection: dict[str, Any], timeout: float) -> list[
 
 def _config_file(arguments: str) -> str | None:
     words = shlex.split(arguments)
-    after = dict(zip(words, words[1:], strict=False))
+    after = dict(itertools.pairwise(words))
     glued = [word[2:] for word in words if word.startswith("-F") and len(word) > 2]
     return after.get("-F") or next(iter(glued), None)
 

@@ -85,14 +85,28 @@ def run_text(document: Document, fleet: list[str] | None = None) -> str:
 
     Why it was stopped comes last.
     """
-    targets = document["targets"]
+    targets = [target for target in document["targets"] if target["host"] not in document["silent"]]
     if fleet:
         parts = ["\n".join(fleet), *_broke_off(document)]
     else:
         parts = _by_outcome(targets) if document["stopped"] and len(targets) > MANY else _each(targets)
+    parts += _silent(document)
     if document["stopped"]:
         parts.append(_stopped(document))
     return "\n\n".join(parts)
+
+
+def _silent(document: Document) -> list[str]:
+    """Hosts that were left out because no connection could be made to them, by why."""
+    whys: dict[str, list[str]] = {}
+    for host, why in document["silent"].items():
+        whys.setdefault(why.rpartition(": ")[2], []).append(host)
+    total, count = len(document["hosts"]), len(document["silent"])
+    if not count:
+        return []
+    hint = next(target["hint"] for target in document["targets"] if target["host"] in document["silent"])
+    lines = [f"  {why}: {some(hosts)}" for why, hosts in whys.items()]
+    return ["\n".join([f"unreachable  {count} of {total} hosts, left out of the run", *lines, f"  {hint}"])]
 
 
 def _broke_off(document: Document) -> list[str]:
