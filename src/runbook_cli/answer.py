@@ -41,6 +41,8 @@ class Output:
     format: str = "table"
     query: str | None = None
     verbose: bool = False
+    begun: bool = False
+    """Whether a run has begun on hosts; a signal before that has left everything as it was."""
 
     @property
     def is_json(self) -> bool:

@@ -220,7 +220,16 @@ def _load() -> None:
 
 def run_cli(arguments: list[str] | None = None) -> int:
     """Run a command line (sys.argv where none is given), print its answer and return the exit code."""
+    from runbook_cli.stop import raising
+
     output = Output()
+    with raising():
+        return _told(arguments, output)
+
+
+def _told(arguments: list[str] | None, output: Output) -> int:
+    from runbook_cli.stop import Interrupted
+
     try:
         answer = cli.main(arguments, prog_name="runbook", standalone_mode=False, obj=output)
         return emit(answer, output) if isinstance(answer, Answer) else int(answer or 0)
@@ -229,11 +238,17 @@ def run_cli(arguments: list[str] | None = None) -> int:
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "runbook"
         return emit_error(CliError(error.format_message(), path, f"See '{path} --help'."), output)
-    except (KeyboardInterrupt, click.Abort):
-        say("runbook: interrupted.")
-        return 130
+    except (KeyboardInterrupt, Interrupted, click.Abort) as error:
+        return _interrupted(getattr(error, "reason", "interrupted"), output)
     except Exception as error:
         return _bug(error, output)
+
+
+def _interrupted(reason: str, output: Output) -> int:
+    from runbook_cli.outcome import STOPPED
+
+    hint = "The run is over: its record tells what became of it." if output.begun else "Nothing had begun on any host."
+    return emit_error(CliError(reason.replace("_", " "), "", hint, STOPPED[reason]), output)
 
 
 def _bug(error: Exception, output: Output) -> int:

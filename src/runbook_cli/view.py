@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from runbook_cli.project import FIELDS
+from runbook_cli.standing import lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,7 +165,4 @@ def _stopped(document: Document) -> str:
         f"{document['run_id']} was stopped after {document['seconds']:.1f} s",
         document["stopped"].replace("_", " "),
     )
-    return (
-        f"Run {run} ({why}). What had begun on a target ends by its own deadline; its lease expires by itself. "
-        f"Records: {document['records']}"
-    )
+    return "\n".join([f"Run {run} ({why}). Records: {document['records']}", *lines(document["standing"])])
