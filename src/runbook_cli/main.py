@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -264,6 +265,10 @@ def _bug(error: Exception, output: Output) -> int:
 
 def main() -> NoReturn:
     """The entry point of `runbook` and `ops-runbook`."""
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - stands in for what was closed, to the end
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # no locale keeps an answer back
     code = run_cli()
     with contextlib.suppress(OSError):
         sys.stdout.flush()

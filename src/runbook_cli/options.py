@@ -26,7 +26,9 @@ Exit codes; of several hosts the gravest wins, in the order 1 2 5 6 8 7 4 3 0:
   7    refused: the guard, or the cause itself, leaves the act to a person; or the run ended before it came to a host
   8    escalated: no safe act is known
   124  timed out
-  130  interrupted"""
+  129  the terminal was closed
+  130  interrupted
+  143  terminated"""
 
 
 def example(*lines: str) -> str:
@@ -48,13 +50,13 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 COMMON = (
     click.option(
         "--format",
-        type=click.Choice(["table", "json"]),
+        type=click.Choice(["table", "json", "yaml"]),
         default="table",
         show_default=True,
         expose_value=False,
         is_eager=True,
         callback=_set("format"),
-        help="table is for people, json for programs: --format json",
+        help="table is for people, json and yaml for programs: --format json",
     ),
     click.option(
         "--query",
@@ -62,7 +64,7 @@ COMMON = (
         expose_value=False,
         is_eager=True,
         callback=_set("query"),
-        help="Pick from the JSON document, for example --query 'targets[].outcome'.",
+        help="Pick from the document, for example --query 'targets[].outcome'.",
     ),
     click.option(
         "--verbose",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documents as text for people. Pure."""
+"""Documents as text for people; of the world outside only the terminal's width is asked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_cli.project import FIELDS
 from runbook_cli.standing import lines
+from runbook_cli.terminal import table, width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +17,8 @@ Document = dict[str, Any]
 
 
 def columns(rows: list[list[str]], indent: str = "") -> str:
-    """Rows with aligned columns, two blanks apart; the last one is not padded."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    """Rows with aligned columns, two blanks apart, folded to the width of the terminal if there is one."""
+    return table(rows, indent, width())
 
 
 def some(names: Sequence[str]) -> str:

@@ -169,15 +169,13 @@ def test_sudo(some: None) -> None:
 
 
 def test_what_would_keep_a_run_from_acting(some: None) -> None:
-    boot = (
-        "python3 -c \"import json,time; print(json.dumps({'name': 'db1_mongodb', 'run_id': 'R-1', 'holder': 'kim',"
-        + (
-            "'boot_id': open('/proc/sys/kernel/random/boot_id').read().strip(), 'taken_at': 'x',"
-            "'expires': time.clock_gettime(time.CLOCK_BOOTTIME) + 300}))\" >/run/ops-runbook/db1_mongodb.json"
-        )
+    lease = (
+        "import json, time; print(json.dumps({'name': 'db1_mongodb', 'run_id': 'R-1', 'holder': 'kim', 'taken_at': 'x', "
+        "'boot_id': open('/proc/sys/kernel/random/boot_id').read().strip(), "
+        "'expires': time.clock_gettime(time.CLOCK_BOOTTIME) + 300}))"
     )
     made = "mkdir -p -m 700 /run/ops-runbook /var/lib/ops-runbook; chmod 700 /run/ops-runbook /var/lib/ops-runbook; "
-    lab.on("db1", made + boot)
+    lab.on("db1", f'{made}python3 -c "{lease}" >/run/ops-runbook/db1_mongodb.json')
     lab.on("db1", "echo 'disk swap, ask kim' >/var/lib/ops-runbook/hold")
     try:
         document = doctor(hosts="db1", code=7)
@@ -236,15 +234,14 @@ def five_hundred(some: None, tmp_path: Path) -> Iterator[Path]:
     """497 hosts that nobody reaches: half at addresses of nobody, half where every packet is dropped."""
     numbers = range(170, 250)
     mute = [number for number in numbers if number % 2]
-    assert (
-        lab.on(
-            "db3",
-            "nft add table inet mute; nft 'add chain inet mute in { type filter hook input priority 0; }'; "
-            + "".join(f"ip addr add {lab.SUBNET}.{number}/32 dev eth0; " for number in mute)
-            + f"nft add rule inet mute in ip daddr '{{ {', '.join(f'{lab.SUBNET}.{number}' for number in mute)} }}' drop",
-        ).code
-        == 0
-    )
+    dropped = ", ".join(f"{lab.SUBNET}.{number}" for number in mute)
+    steps = [
+        "nft add table inet mute",
+        "nft 'add chain inet mute in { type filter hook input priority 0; }'",
+        *(f"ip addr add {lab.SUBNET}.{number}/32 dev eth0" for number in mute),
+        f"nft add rule inet mute in ip daddr '{{ {dropped} }}' drop",
+    ]
+    assert lab.on("db3", " && ".join(steps)).code == 0
     hosts = {f"gone{n:03}": {"ansible_host": f"{lab.SUBNET}.{numbers[n % len(numbers)]}"} for n in range(497)}
     inventory = tmp_path / "many.yml"
     inventory.write_text(json.dumps({"all": {"children": {"mongodb": {"hosts": hosts}}}}))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`runbook doctor` without hosts: what answers mean, how OpenSSH's settings are followed, and how many hosts are told."""
+"""`runbook doctor` without hosts: what answers mean, how OpenSSH is followed, and how many hosts are told."""
 
 from __future__ import annotations
 

@@ -49,9 +49,7 @@ def test_a_signal_stops_gently(cli: Cli, number: int, code: int, why: str) -> No
     assert "  changed  nothing" in out
     look, go_on = out.splitlines()[-2:]
     assert look == "look       runbook doctor -i inventories/all.yml --limit healthy,remedied"
-    assert go_on == (
-        "go on      runbook run recover_thing -i inventories/all.yml -e wait=300 --limit healthy,remedied"
-    )
+    assert go_on == ("go on      runbook run recover_thing -i inventories/all.yml -e wait=300 --limit healthy,remedied")
     assert soon(lambda: cli.processes() == [], 5)
     assert cli.left_over() == []
 
