@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from runbook_cli import local as this_host
 from runbook_cli.answer import Answer, Output
 from runbook_cli.apart import apart
 from runbook_cli.project import find_root
@@ -16,6 +17,7 @@ def examine(  # noqa: PLR0913 - the options, as they were typed
     *,
     project: str | None,
     inventory: tuple[str, ...],
+    local: bool,
     limit: str | None,
     extra: tuple[str, ...],
     ask_become_pass: bool,
@@ -28,9 +30,13 @@ def examine(  # noqa: PLR0913 - the options, as they were typed
     """
     root = find_root(project)
     given = [parse_extra(text, ()) for text in extra]
-    named = named_inventories(root, "doctor", inventory)
+    if local:
+        given.append(this_host.variables())
+    named = [f"{this_host.host()},"] if local and not inventory else named_inventories(root, "doctor", inventory)
     password = become_password() if ask_become_pass else None
     found = apart(lambda: connections(root, named, limit, list(given)), meanwhile=_load)
+    if local:
+        this_host.demand_here([one["host"] for one in found])
     if password is not None:  # as for a run, what is typed now wins
         found = [{**one, "become_password": password} for one in found]
     from runbook_cli.doctor import doctor

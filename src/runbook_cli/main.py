@@ -15,7 +15,7 @@ import click
 
 from runbook_cli import __version__
 from runbook_cli.answer import Answer, CliError, Output, emit, emit_error, say
-from runbook_cli.options import EXIT_CODES, common, example, inventory, running
+from runbook_cli.options import EXIT_CODES, common, example, inventory, offers, running
 
 FIRST_STEPS = example(
     "list",
@@ -55,7 +55,7 @@ def list_(project: str | None) -> Answer:
         "show recover_mongodb --query 'packs[].causes[].[cause, remedy, risk]'",
     )
 )
-@click.argument("name")
+@click.argument("name", shell_complete=offers("playbook_names"))
 @common
 def show(name: str, project: str | None) -> Answer:
     """Show a playbook: causes with remedies and risks, variables, and the ansible-playbook command it stands for."""
@@ -84,7 +84,7 @@ def literal_command(root: Path, playbook: Path) -> str:
         "diagnose recover_mongodb -i db1, --format json",
     )
 )
-@click.argument("name")
+@click.argument("name", shell_complete=offers("playbook_names"))
 @running
 @click.pass_obj
 def diagnose(output: Output, /, name: str, **options: Any) -> Answer:
@@ -101,7 +101,7 @@ def diagnose(output: Output, /, name: str, **options: Any) -> Answer:
         "run recover_mongodb -i inventories/lab --limit db1 --incident INC-2041",
     )
 )
-@click.argument("name")
+@click.argument("name", shell_complete=offers("playbook_names"))
 @click.option(
     "--check",
     is_flag=True,
@@ -112,6 +112,7 @@ def diagnose(output: Output, /, name: str, **options: Any) -> Answer:
     "--approve",
     metavar="REMEDY",
     multiple=True,
+    shell_complete=offers("remedies"),
     help="Allow a remedy that asks first or whose risk is above the automatic level; may be repeated. "
     "For example --approve unmask_and_start",
 )
@@ -129,7 +130,7 @@ def run(output: Output, /, name: str, **options: Any) -> Answer:
         "undo 20260105T020007Z-3fa9c1 -i inventories/lab --limit fleet07",
     )
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=offers("runs"))
 @click.option(
     "--list",
     "listed",
@@ -160,10 +161,11 @@ def undo(output: Output, /, run: str | None, listed: bool, approve: tuple[str, .
     RUN is a run's id, or 'last': the latest run that is not undone yet. What somebody changed since is left alone, and
     said. An undo is itself a run: it is recorded, and can be undone.
     """
+    from runbook_cli import local
     from runbook_cli.history import find, history, list_text
     from runbook_cli.project import records_path
 
-    records = records_path(options["records"])
+    records = records_path(local.records(options["records"]) if options["local"] else options["records"])
     if listed:
         found = [one for one in reversed(history(records)) if one.targets]
         return Answer([one.document() for one in found], list_text(found))
@@ -201,6 +203,21 @@ def doctor(output: Output, /, **options: Any) -> Answer:
     from runbook_cli.doctor_command import examine
 
     return examine(output, **options)
+
+
+@cli.command(
+    epilog=example(
+        "completion bash >>~/.bashrc", "completion zsh >>~/.zshrc", "completion fish >>~/.config/fish/config.fish"
+    )
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@common
+def completion(shell: str, **_project: str | None) -> Answer:
+    """Print what makes a shell complete playbooks, inventories, hosts, remedies and runs after TAB."""
+    from runbook_cli.completion import script
+
+    lines = script(cli, shell)
+    return Answer({"shell": shell, "script": lines}, lines)
 
 
 def _go(output: Output, **options: Any) -> Answer:

@@ -47,6 +47,18 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return store
 
 
+def offers(name: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """A completer of completion.py, which is imported at the first TAB only."""
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[Any]:
+        from runbook_cli import completion  # noqa: PLC0415 - only the shell asks for it
+
+        found: list[Any] = getattr(completion, name)(context, parameter, begun)
+        return found
+
+    return complete
+
+
 COMMON = (
     click.option(
         "--format",
@@ -77,6 +89,7 @@ COMMON = (
     click.option(
         "--project",
         metavar="DIR",
+        shell_complete=offers("folders"),
         envvar="RUNBOOK_PROJECT",
         help="The checkout to work with [RUNBOOK_PROJECT]; else the one around the current folder, else what was "
         "installed with runbook. For example --project ~/ops_runbook",
@@ -89,13 +102,21 @@ INVENTORY = (
         "--inventory",
         metavar="PATH",
         multiple=True,
+        shell_complete=offers("inventory_paths"),
         help="The hosts: a file, a folder, or names with a comma [RUNBOOK_INVENTORY]. There is no default: nothing "
         "acts on hosts that nobody named. For example -i inventories/lab",
+    ),
+    click.option(
+        "--local",
+        is_flag=True,
+        help="Work on this very host, as root or with sudo, when the network or the controller is gone; its record is "
+        "in /var/lib/ops-runbook/local. For example runbook run recover_mongodb --local",
     ),
     click.option(
         "-l",
         "--limit",
         metavar="HOSTS",
+        shell_complete=offers("hosts"),
         help="Only these hosts or groups; at least one must be named. For example -l db1 or -l 'mongodb,!db3'",
     ),
     click.option(
@@ -130,6 +151,7 @@ RUNNING = (
     click.option(
         "--records",
         metavar="DIR",
+        shell_complete=offers("folders"),
         envvar="OPS_RUNBOOK_RECORDS",
         help="Where the record is written [OPS_RUNBOOK_RECORDS], else ~/.local/state/ops-runbook. No record, no act. "
         "For example --records /var/log/ops-runbook",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runbook_cli import local
 from runbook_cli.answer import CliError, did_you_mean
 from runbook_cli.apart import apart
 from runbook_cli.progress import CROWD
@@ -48,6 +49,7 @@ class Options:
     check: bool
     verbose: bool = False
     undo: Undo | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
     playbook = find_playbook(root, options.name)
     extra = [parse_extra(text, (*OURS, *OF_UNDO) if options.undo else OURS) for text in options.extra]
     _check_incident(options.incident)
-    sources = named_inventories(root, playbook.name, options.inventory)
+    folder = records_folder(local.records(options.records) if options.local else options.records)
+    sources, here = _sources(root, playbook, options, folder)
     known: list[tuple[bool, dict[str, Any]]] = []
 
     def about() -> None:
@@ -93,6 +96,8 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
     found = apart(lambda: _resolved(root, playbook.path, sources, options.limit, list(extra)), meanwhile=about)
     hosts = found["hosts"]
     lifecycle, settings = known[0]
+    if options.local:
+        local.demand_here(hosts)
     if options.undo:
         hosts = _changed(options.undo, hosts, options.limit)
     silent = {host: why for host, why in found["silent"].items() if host in hosts}
@@ -105,11 +110,11 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
         inventories=sources,
         limit=",".join(hosts) if options.undo else options.limit,
         extra=extra,
-        settings=settings,
+        settings={**settings, **here},
         check=options.check,
         timeout=options.timeout,
         run_id=run_id,
-        records=records_folder(options.records),
+        records=folder,
         incident=options.incident,
         become_password=become_password() if options.ask_become_pass else None,
         verbose=options.verbose,
@@ -118,6 +123,15 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
     )
     mode = "check" if options.check else "run" if options.act else "diagnose"
     return Request(job, playbook, hosts, options.limit, lifecycle, mode, silent)
+
+
+def _sources(root: Path, playbook: Playbook, options: Options, records: Path) -> tuple[list[str], dict[str, Any]]:
+    """The inventories, and with --local beside an inventory of a person's own the variables that win over it."""
+    if not options.local:
+        return named_inventories(root, playbook.name, options.inventory), {}
+    if options.inventory:
+        return named_inventories(root, playbook.name, options.inventory), {"ansible_connection": "local"}
+    return [local.inventory(playbook, records)], {}
 
 
 def _resolved(
@@ -167,8 +181,9 @@ def retype(options: Options, run_id: str) -> dict[str, Any]:
     from runbook_cli.mask import masked_extra
 
     verb = ["undo", options.undo.run] if options.undo else ["run" if options.act else "diagnose", options.name]
-    named = options.inventory or tuple(filter(None, [os.environ.get("RUNBOOK_INVENTORY")]))
-    inventories = [word for name in named for word in ("-i", name)]
+    by_environment = () if options.local else tuple(filter(None, [os.environ.get("RUNBOOK_INVENTORY")]))
+    inventories = [word for name in options.inventory or by_environment for word in ("-i", name)]
+    inventories += ["--local"] if options.local else []
     place = _typed("--project", options.project, "RUNBOOK_PROJECT")
     place += _typed("--records", options.records, "OPS_RUNBOOK_RECORDS")
     password = ["-K"] if options.ask_become_pass else []

@@ -170,7 +170,7 @@ def test_sudo(some: None) -> None:
 
 def test_what_would_keep_a_run_from_acting(some: None) -> None:
     lease = (
-        "import json, time; print(json.dumps({'name': 'db1_mongodb', 'run_id': 'R-1', 'holder': 'kim', 'taken_at': 'x', "
+        "import json, time; print(json.dumps({'name': 'db1_mongodb', 'run_id': 'R-1', 'holder': 'kim', 'taken_at': '', "
         "'boot_id': open('/proc/sys/kernel/random/boot_id').read().strip(), "
         "'expires': time.clock_gettime(time.CLOCK_BOOTTIME) + 300}))"
     )
