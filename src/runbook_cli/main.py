@@ -207,6 +207,40 @@ def doctor(output: Output, /, **options: Any) -> Answer:
 
 @cli.command(
     epilog=example(
+        "drill --list",
+        "drill mongodb/killed -i inventories/lab --limit db1",
+        "drill mongodb/killed -i inventories/lab --limit db1 --confirm db1",
+    )
+)
+@click.argument("fault", required=False, shell_complete=offers("faults"))
+@click.option(
+    "--list", "listed", is_flag=True, help="Show the faults and how they end. For example runbook drill --list"
+)
+@click.option(
+    "--confirm",
+    metavar="HOST",
+    help="The exact name of the host to break; asked for on a terminal. For example --confirm db1",
+)
+@running
+@click.pass_obj
+def drill(output: Output, /, fault: str | None, listed: bool, confirm: str | None, **options: Any) -> Answer:
+    """Break a host of the lab on purpose, see the playbook cure it or rightly refuse, and mend it. For training.
+
+    Refuses every host that this machine's lab did not boot. Exit code 0 when it ended as the fault's file says, else 6.
+    """
+    from runbook_cli import drill as drills
+    from runbook_cli.request import Options
+
+    if listed:
+        return drills.listed(options["project"])
+    if fault is None:
+        raise CliError("no fault is named", "runbook drill", "See 'runbook drill --list'.")
+    wanted = Options(name="", act=True, check=False, approve=(), verbose=output.verbose, **options)
+    return drills.drill(fault, confirm, wanted, output)
+
+
+@cli.command(
+    epilog=example(
         "completion bash >>~/.bashrc", "completion zsh >>~/.zshrc", "completion fish >>~/.config/fish/config.fish"
     )
 )

@@ -30,8 +30,8 @@ class Place:
     changed: list[str] = field(default_factory=list)
     """What modules said that they had changed."""
     lease: str | None = None
-    lease_ends: float = 0.0
-    """Seconds since the epoch."""
+    lease_ends: float | None = None
+    """Seconds since the epoch; None once an act has extended it, by as much as only the host knows."""
 
 
 class Standing:
@@ -57,14 +57,16 @@ class Standing:
         if isinstance(lease, dict) and "mine" in lease:
             place.lease = str(lease.get("name")) if lease["mine"] else None
             place.lease_ends = time.time() + float(lease.get("expires_in") or 0)
-        elif result.get("changed") and result.get("changes") and result.get("message"):
-            place.changed.append(str(result["message"]))
+        elif "undo" in result and "changes" in result:
+            place.lease_ends = None
+            if result.get("changed") and result.get("message"):
+                place.changed.append(str(result["message"]))
 
     def document(self, hosts: list[str], records: Path, run_id: str) -> dict[str, dict[str, Any]]:
         """Those of hosts that the run had come to.
 
         {host: {task (None: between two), seconds (in it), acting (an act is under way that nobody waits for any more),
-        changed (texts), lease, lease_seconds (until it ends by itself)}}.
+        changed (texts), lease, lease_seconds (until it ends by itself; None where only the host knows)}}.
         """
         from runbook_cli.history import history  # noqa: PLC0415 - it needs view, which needs us
 
@@ -77,11 +79,15 @@ class Standing:
                 "acting": host in acting,
                 "changed": place.changed,
                 "lease": place.lease,
-                "lease_seconds": max(0, round(place.lease_ends - now)) if place.lease else None,
+                "lease_seconds": _left(place, now) if host not in acting else None,
             }
             for host, place in self._places.items()
             if host in hosts
         }
+
+
+def _left(place: Place, now: float) -> int | None:
+    return max(0, round(place.lease_ends - now)) if place.lease and place.lease_ends is not None else None
 
 
 def lines(standing: dict[str, dict[str, Any]]) -> list[str]:
@@ -93,13 +99,15 @@ def lines(standing: dict[str, dict[str, Any]]) -> list[str]:
         told.append(f"{host}  {at}{ends}")
         told.append(f"  changed  {'; '.join(place['changed']) or ('not known' if place['acting'] else 'nothing')}")
         if place["lease"]:
-            until = time.strftime("%H:%M:%S UTC", time.gmtime(time.time() + place["lease_seconds"]))
-            later = ", or when the act ends" if place["acting"] else ""
-            told.append(
-                f"  lease    {place['lease']} ends by itself in {place['lease_seconds']} s ({until}){later}; "
-                "until then another run is refused"
-            )
+            told.append(f"  lease    {place['lease']} ends by itself{_when(place)}; until then another run is refused")
     return told
+
+
+def _when(place: dict[str, Any]) -> str:
+    seconds = place["lease_seconds"]
+    if seconds is None:
+        return ", when the host says (an act extends it: look below)"
+    return f" in {seconds} s ({time.strftime('%H:%M:%S UTC', time.gmtime(time.time() + seconds))})"
 
 
 def commands(again: list[str], limit: str | None, hosts: list[str]) -> list[str]:
