@@ -46,7 +46,7 @@ class Output:
     query: str | None = None
     verbose: bool = False
     begun: bool = False
-    """Whether a run has begun on hosts; a signal before that has left everything as it was."""
+    """Whether a run has begun on hosts: then a signal is the run's to heed, and once it is over it is told whole."""
 
     @property
     def is_json(self) -> bool:

@@ -22,9 +22,11 @@ import yaml
 from runbook_cli.answer import Answer, CliError, Output, did_you_mean, say
 from runbook_cli.conduct import conduct
 from runbook_cli.launch import environment
+from runbook_cli.outcome import STOPPED
 from runbook_cli.pack import read_yaml
 from runbook_cli.project import Playbook, find_playbook, find_root
 from runbook_cli.request import Options, Request, prepare
+from runbook_cli.stop import Interrupted
 from runbook_cli.view import columns
 
 SCHEMA = "ops.runbook/drill/1"
@@ -136,6 +138,9 @@ def _go(this: Drill) -> int:
                 _step(this, "untouched")
     except _Over as over:
         code = over.code
+    except Interrupted as signal:
+        code = STOPPED[signal.reason]
+        say(f"Stopping ({signal.reason.replace('_', ' ')}); {this.host} is mended first.")
     finally:
         mended = _mend(this)
     return code if mended or code != _AS_EXPECTED else _OTHERWISE
@@ -195,6 +200,7 @@ def _run(this: Drill, step: str, options: Options, expected: dict[str, Any], out
     say(f"== {step}: {this.playbook.name} on {this.host}")
     began = time.monotonic()
     answer = conduct(prepare(options), this.output)
+    this.output.begun = False  # between two runs a signal ends the drill, which mends first
     say(answer.text)
     target = answer.data["targets"][0]
     wanted = {key: expected[key] for key in ("cause", "remedy") if key in expected}

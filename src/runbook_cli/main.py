@@ -275,7 +275,7 @@ def run_cli(arguments: list[str] | None = None) -> int:
     from runbook_cli.stop import raising
 
     output = Output()
-    with raising():
+    with raising(lambda: output.begun):
         return _told(arguments, output)
 
 
@@ -299,8 +299,8 @@ def _told(arguments: list[str] | None, output: Output) -> int:
 def _interrupted(reason: str, output: Output) -> int:
     from runbook_cli.outcome import STOPPED
 
-    hint = "The run is over: its record tells what became of it." if output.begun else "Nothing had begun on any host."
-    return emit_error(CliError(reason.replace("_", " "), "", hint, STOPPED[reason]), output)
+    what = CliError(reason.replace("_", " "), "", "Nothing had begun on any host.", STOPPED[reason])
+    return emit_error(what, output)
 
 
 def _bug(error: Exception, output: Output) -> int:
@@ -320,6 +320,9 @@ def main() -> NoReturn:
     sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no locale keeps an answer back
+    from runbook_cli.stop import deafen
+
+    deafen()
     code = run_cli()
     with contextlib.suppress(OSError):
         sys.stdout.flush()

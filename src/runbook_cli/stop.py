@@ -35,14 +35,25 @@ class Interrupted(BaseException):
 
 
 @contextlib.contextmanager
-def raising() -> Iterator[None]:
-    """While inside, ctrl-C, SIGTERM and a lost terminal raise Interrupted; what is ignored (nohup) stays ignored."""
+def raising(over: Callable[[], bool]) -> Iterator[None]:
+    """While inside, ctrl-C, SIGTERM and a lost terminal raise Interrupted; what is ignored (nohup) stays ignored.
+
+    over: Whether all is done but for telling it, which no signal is to cut short.
+    """
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(SIGNALS[signal.Signals(number)])
+        if not over():
+            raise Interrupted(SIGNALS[signal.Signals(number)])
 
     with _handled(handle):
         yield
+
+
+def deafen() -> None:
+    """From here on, outside of raising() and Stop.signals(), a signal does nothing: the process is about to end."""
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ HOME = "/opt/ops-runbook"
 
 
 def uv(*arguments: str) -> None:
-    found = shutil.which("uv") or next(iter(sorted((Path.home() / ".cache/ops-runbook").glob("uv-*/bin/uv"))), None)
+    found = shutil.which("uv") or next(iter(sorted((Path.home() / ".cache/ops-runbook").glob("uv-*/uv"))), None)
     assert found, "make setup keeps uv in ~/.cache/ops-runbook"
     done = subprocess.run([str(found), *arguments], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
