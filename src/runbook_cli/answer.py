@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a command gives back, what it raises, and how both reach a person or a program."""
 # ruff: noqa: T201 - the one place that prints
-# ruff: noqa: PLC0415 - most calls need neither difflib, jmespath nor shutil
+# ruff: noqa: PLC0415 - most calls need neither difflib, jmespath, shutil nor yaml
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from runbook_cli.terminal import coloured, is_terminal, paint
 
 USAGE = 2
 
 
 class Answer(NamedTuple):
-    """data is what `--format json` and `--query` see; text is what a person sees; code is the exit code."""
+    """data is what `--format json`, `yaml` and `--query` see; text is what a person sees; code is the exit code."""
 
     data: Any
     text: str
@@ -41,11 +45,13 @@ class Output:
     format: str = "table"
     query: str | None = None
     verbose: bool = False
+    begun: bool = False
+    """Whether a run has begun on hosts: then a signal is the run's to heed, and once it is over it is told whole."""
 
     @property
     def is_json(self) -> bool:
-        """A query picks from the JSON document, so it asks for JSON."""
-        return self.format == "json" or self.query is not None
+        """Whether a program listens: by the format, or by a query, which picks from the document."""
+        return self.format != "table" or self.query is not None
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -76,7 +82,7 @@ class _Stderr:
 
     def show(self, text: str, last: bool) -> None:
         """On a terminal, rewrite the line until the last one, which stays; elsewhere a line like any other."""
-        if not sys.stderr.isatty():
+        if not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
             self.say(text)
             return
         import shutil
@@ -108,9 +114,8 @@ def emit(answer: Answer, output: Output) -> int:
     """Print the answer on stdout and return the exit code."""
     code = answer.code
     if not output.is_json:
-        if answer.text:
-            _write(plain(answer.text))
-        return code
+        text = plain(answer.text)
+        return _write(paint(text) if coloured(sys.stdout) else text, code) if text else code
     data = answer.data
     if output.query is not None:
         from jmespath.exceptions import JMESPathError
@@ -120,8 +125,7 @@ def emit(answer: Answer, output: Output) -> int:
         except JMESPathError as error:  # after a run, its code and its document must not be lost
             say(f"--query: {' '.join(str(error).split())}. The whole document follows.")
             code = code or USAGE
-    _write(_json(data))
-    return code
+    return _write(_rendered(data, output), code)
 
 
 def emit_error(error: CliError, output: Output) -> int:
@@ -129,14 +133,30 @@ def emit_error(error: CliError, output: Output) -> int:
     say(f"runbook: {error}")
     if output.is_json:
         told = {"what": error.what, "where": error.where, "hint": error.hint}
-        _write(_json({"error": told, "exit_code": error.code}))
+        return _write(_rendered({"error": told, "exit_code": error.code}, output), error.code)
     return error.code
 
 
-def _json(data: Any) -> str:
+def _rendered(data: Any, output: Output) -> str:
+    """JSON or YAML, the keys in the documents' own order, which is the same at every call."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return json.dumps(data, indent=2, ensure_ascii=not utf8)
+    if output.format != "yaml":
+        return json.dumps(data, indent=2, ensure_ascii=not utf8)
+    import yaml
+
+    return yaml.dump(json.loads(json.dumps(data)), sort_keys=False, allow_unicode=utf8, width=1000).rstrip("\n")
 
 
-def _write(text: str) -> None:
-    print(text, flush=True)
+def _write(text: str, code: int) -> int:
+    """Print on stdout; what the answer's exit code is then.
+
+    A reader that went away (`| head`, a closed terminal) has what it wanted; what could not be stored is a failure.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            say(f"runbook: the answer could not be written: {error.strerror}.")
+            return code or 1
+    return code

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
+import signal
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import CliError
+from runbook_cli.stop import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +31,18 @@ def apart(work: Callable[[], Any], meanwhile: Callable[[], None]) -> Any:
         _child(work, writing)
     os.close(writing)
     try:
-        meanwhile()
-    finally:
         with os.fdopen(reading, "rb") as stream:
-            said = json.loads(stream.read() or b'{"bug": "a process ended without an answer"}')
+            try:
+                meanwhile()
+            finally:
+                said = json.loads(stream.read() or b'{"bug": "a process ended without an answer"}')
+    except BaseException as error:
+        if not isinstance(error, Exception):  # ctrl-C: an inventory may be a program that takes its time
+            for one in (*descendants(pid), pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
+        raise
+    finally:
         os.waitpid(pid, 0)
     if "refused" in said:
         raise CliError(**said["refused"])

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import Answer, Output, say, show
-from runbook_cli.launch import launch
+from runbook_cli.launch import Ended, launch
 from runbook_cli.mask import Mask, file_variables
 from runbook_cli.outcome import STOPPED, Collector, Target, gravest
 from runbook_cli.progress import CROWD, Crowd, echo, progress
-from runbook_cli.view import run_text
+from runbook_cli.standing import Standing, commands
+from runbook_cli.view import run_text, some
 
 if TYPE_CHECKING:
     from runbook_cli.request import Request
@@ -24,7 +26,9 @@ def conduct(request: Request, output: Output) -> Answer:
     """Run the job, with progress on stderr unless a program listens, and return the run document.
 
     The document: schema, run_id, playbook, mode (run | check | diagnose), incident, inventories, limit, hosts,
-    started_at (RFC 3339 UTC), seconds, records, stopped (null | timed_out | interrupted), exit_code,
+    started_at (RFC 3339 UTC), seconds, records, stopped (null | timed_out | interrupted | terminated | hung_up),
+    standing (of a stopped run: as standing.Standing.document gives it), exit_code,
+    silent: {host: why no connection could be made to it, so that the run left it out},
     targets: [{host, target, outcome, exit_code, lines, summary, task, message, hint}], fleet (None, or what
     plugin_utils/fleet.py says of a run over many hosts).
     """
@@ -32,8 +36,11 @@ def conduct(request: Request, output: Output) -> Answer:
     mask = Mask([file_variables(item) if isinstance(item, str) else item for item in job.extra], job.become_password)
     began, started_at = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     collector = Collector()
-    stopped, summary = launch(job, [collector.feed, *_listeners(request, output, mask)])
-    targets = collector.targets(request.hosts, request.lifecycle, job.check, stopped)
+    listeners, standing = _listeners(request, output, mask), Standing()
+    output.begun = True
+    reached = [host for host in request.hosts if host not in request.silent]
+    stopped, summary = launch(job, [collector.feed, standing, *listeners]) if reached else Ended(None, None)
+    targets = [*collector.targets(reached, request.lifecycle, job.check, stopped), *_silent(request)]
     fleet = (summary or {}).get("fleet") or {}
     document: dict[str, Any] = mask.tree(
         {
@@ -49,12 +56,29 @@ def conduct(request: Request, output: Output) -> Answer:
             "seconds": round(time.monotonic() - began, 3),
             "records": str(job.records),
             "stopped": stopped,
+            "standing": standing.document(_left(targets), job.records, job.run_id) if stopped else {},
             "exit_code": _code(stopped, targets),
+            "silent": request.silent,
             "targets": [target.document() for target in targets],
             "fleet": fleet.get("document"),
         }
     )
-    return Answer(document, run_text(document, mask.tree(fleet.get("lines"))), document["exit_code"])
+    text = run_text(document, mask.tree(fleet.get("lines")))
+    if stopped:
+        text += "\n" + "\n".join(commands(job.commands["again"], request.limit, _left(targets)))
+    return Answer(document, text, document["exit_code"])
+
+
+def _left(targets: list[Target]) -> list[str]:
+    """Hosts that the run did not come to an end with."""
+    return [target.host for target in targets if target.outcome in ("unfinished", "untouched")]
+
+
+def _silent(request: Request) -> list[Target]:
+    words = request.job.commands["again"]
+    inventories = [word for at, word in enumerate(words) if "-i" in (word, words[at - 1])]
+    hint = f"See '{shlex.join(['runbook', 'doctor', *inventories])}'."
+    return [Target(host, host, "unreachable", message=why, hint=hint) for host, why in request.silent.items()]
 
 
 def _code(stopped: str | None, targets: list[Target]) -> int:
@@ -66,9 +90,13 @@ def _listeners(request: Request, output: Output, mask: Mask) -> list[Any]:
         return [echo(lambda text: say(mask.text(text)))]
     if output.is_json:
         return []
-    hosts = request.hosts if len(request.hosts) <= 5 else [*request.hosts[:4], f"{len(request.hosts) - 4} more"]
-    say(f"Run {request.job.run_id} ({request.mode}): {request.playbook.name} on {', '.join(hosts)}")
-    if len(request.hosts) < CROWD:
+    if request.silent:
+        count = f"{len(request.silent)} of {len(request.hosts)} hosts"
+        say(f"{count} cannot be connected to, and are left out: {some(list(request.silent))}")
+    there = [host for host in request.hosts if host not in request.silent]
+    hosts = there if len(there) <= 5 else [*there[:4], f"{len(there) - 4} more"]
+    say(f"Run {request.job.run_id} ({request.mode}): {request.playbook.name} on {', '.join(hosts) or 'no host'}")
+    if len(there) < CROWD:
         return [progress(lambda text: say(mask.text(text)))]
     pause = 0.1 if sys.stderr.isatty() else 1.0
-    return [Crowd(lambda text, last: show(mask.text(text), last), len(request.hosts), pause)]
+    return [Crowd(lambda text, last: show(mask.text(text), last), len(there), pause)]

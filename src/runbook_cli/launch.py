@@ -56,6 +56,8 @@ class Job:
     """Whether a person wants to see all that Ansible says."""
     commands: dict[str, Any]
     """What a person types next: `again` (words, without the limit), `limit` and `undo` (words)."""
+    only: list[str] | None = None
+    """The hosts that it goes to, where those are not all that `limit` names."""
 
 
 class Ended(NamedTuple):
@@ -153,7 +155,9 @@ def _command_line(job: Job, private: Path) -> list[str]:
     words = [str(job.playbook)]
     for inventory in job.inventories:
         words += ["-i", inventory]
-    if job.limit is not None:
+    if job.only is not None:
+        words.append(f"--limit=@{_secret(private / 'hosts', chr(10).join(job.only))}")
+    elif job.limit is not None:
         words.append(f"--limit={job.limit}")
     for number, item in enumerate(job.extra):
         path = item if isinstance(item, str) else _secret(private / f"extra-{number}.json", json.dumps(item))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 
 from runbook_cli import __version__
 from runbook_cli.answer import Answer, CliError, Output, emit, emit_error, say
-from runbook_cli.options import EXIT_CODES, common, example, running
+from runbook_cli.options import EXIT_CODES, common, example, inventory, offers, running
 
 CHECK_HOLD = click.option(
     "--check",
@@ -60,7 +61,7 @@ def list_(project: str | None) -> Answer:
         "show recover_mongodb --query 'packs[].causes[].[cause, remedy, risk]'",
     )
 )
-@click.argument("name")
+@click.argument("name", shell_complete=offers("playbook_names"))
 @common
 def show(name: str, project: str | None) -> Answer:
     """Show a playbook: causes with remedies and risks, variables, and the ansible-playbook command it stands for."""
@@ -89,7 +90,7 @@ def literal_command(root: Path, playbook: Path) -> str:
         "diagnose recover_mongodb -i db1, --format json",
     )
 )
-@click.argument("name")
+@click.argument("name", shell_complete=offers("playbook_names"))
 @running
 @click.pass_obj
 def diagnose(output: Output, /, name: str, **options: Any) -> Answer:
@@ -106,7 +107,7 @@ def diagnose(output: Output, /, name: str, **options: Any) -> Answer:
         "run recover_mongodb -i inventories/lab --limit db1 --incident INC-2041",
     )
 )
-@click.argument("name")
+@click.argument("name", shell_complete=offers("playbook_names"))
 @click.option(
     "--check",
     is_flag=True,
@@ -117,6 +118,7 @@ def diagnose(output: Output, /, name: str, **options: Any) -> Answer:
     "--approve",
     metavar="REMEDY",
     multiple=True,
+    shell_complete=offers("remedies"),
     help="Allow a remedy that asks first or whose risk is above the automatic level; may be repeated. "
     "For example --approve unmask_and_start",
 )
@@ -222,7 +224,7 @@ def _hold(output: Output, verb: str, variables: dict[str, Any], words: tuple[str
         "undo 20260105T020007Z-3fa9c1 -i inventories/lab --limit fleet07",
     )
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=offers("runs"))
 @click.option(
     "--list",
     "listed",
@@ -253,10 +255,11 @@ def undo(output: Output, /, run: str | None, listed: bool, approve: tuple[str, .
     RUN is a run's id, or 'last': the latest run that is not undone yet. What somebody changed since is left alone, and
     said. An undo is itself a run: it is recorded, and can be undone.
     """
+    from runbook_cli import local
     from runbook_cli.history import find, history, list_text
     from runbook_cli.project import records_path
 
-    records = records_path(options["records"])
+    records = records_path(local.records(options["records"]) if options["local"] else options["records"])
     if listed:
         found = [one for one in reversed(history(records)) if one.targets]
         return Answer([one.document() for one in found], list_text(found))
@@ -267,6 +270,82 @@ def undo(output: Output, /, run: str | None, listed: bool, approve: tuple[str, .
     known = find(records, run)
     wanted = Undo(known.id, tuple(known.targets), bool(approve))
     return _go(output, name="undo", act=True, approve=(), undo=wanted, **options)
+
+
+@cli.command(
+    epilog=example(
+        "doctor -i inventories/lab",
+        "doctor -i inventories/lab --limit db1 --format json",
+        "doctor -i inventories/lab --query 'hosts[?status!=`ok`].host'",
+    )
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Limit of each step on a host, else ansible_timeout, and at most 10. For example --timeout 3",
+)
+@inventory
+@common
+@click.pass_obj
+def doctor(output: Output, /, **options: Any) -> Answer:
+    """See whether runs get through to each host, many at once, and say the next step where one does not.
+
+    Looked at: address, host key, login, Python, sudo, clock, room, this library's state, holds and leases, journal.
+    Nothing is written on a host. Exit code 4 when a run would not get through to a host, 7 when it would be refused.
+    """
+    from runbook_cli.doctor_command import examine
+
+    return examine(output, **options)
+
+
+@cli.command(
+    epilog=example(
+        "drill --list",
+        "drill mongodb/killed -i inventories/lab --limit db1",
+        "drill mongodb/killed -i inventories/lab --limit db1 --confirm db1",
+    )
+)
+@click.argument("fault", required=False, shell_complete=offers("faults"))
+@click.option(
+    "--list", "listed", is_flag=True, help="Show the faults and how they end. For example runbook drill --list"
+)
+@click.option(
+    "--confirm",
+    metavar="HOST",
+    help="The exact name of the host to break; asked for on a terminal. For example --confirm db1",
+)
+@running
+@click.pass_obj
+def drill(output: Output, /, fault: str | None, listed: bool, confirm: str | None, **options: Any) -> Answer:
+    """Break a host of the lab on purpose, see the playbook cure it or rightly refuse, and mend it. For training.
+
+    Refuses every host that this machine's lab did not boot. Exit code 0 when it ended as the fault's file says, else 6.
+    """
+    from runbook_cli import drill as drills
+    from runbook_cli.request import Options
+
+    if listed:
+        return drills.listed(options["project"])
+    if fault is None:
+        raise CliError("no fault is named", "runbook drill", "See 'runbook drill --list'.")
+    wanted = Options(name="", act=True, check=False, approve=(), verbose=output.verbose, **options)
+    return drills.drill(fault, confirm, wanted, output)
+
+
+@cli.command(
+    epilog=example(
+        "completion bash >>~/.bashrc", "completion zsh >>~/.zshrc", "completion fish >>~/.config/fish/config.fish"
+    )
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@common
+def completion(shell: str, **_project: str | None) -> Answer:
+    """Print what makes a shell complete playbooks, inventories, hosts, remedies and runs after TAB."""
+    from runbook_cli.completion import script
+
+    lines = script(cli, shell)
+    return Answer({"shell": shell, "script": lines}, lines)
 
 
 def _go(output: Output, **options: Any) -> Answer:
@@ -287,7 +366,16 @@ def _load() -> None:
 
 def run_cli(arguments: list[str] | None = None) -> int:
     """Run a command line (sys.argv where none is given), print its answer and return the exit code."""
+    from runbook_cli.stop import raising
+
     output = Output()
+    with raising(lambda: output.begun):
+        return _told(arguments, output)
+
+
+def _told(arguments: list[str] | None, output: Output) -> int:
+    from runbook_cli.stop import Interrupted
+
     try:
         answer = cli.main(arguments, prog_name="runbook", standalone_mode=False, obj=output)
         return emit(answer, output) if isinstance(answer, Answer) else int(answer or 0)
@@ -296,11 +384,17 @@ def run_cli(arguments: list[str] | None = None) -> int:
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "runbook"
         return emit_error(CliError(error.format_message(), path, f"See '{path} --help'."), output)
-    except (KeyboardInterrupt, click.Abort):
-        say("runbook: interrupted.")
-        return 130
+    except (KeyboardInterrupt, Interrupted, click.Abort) as error:
+        return _interrupted(getattr(error, "reason", "interrupted"), output)
     except Exception as error:
         return _bug(error, output)
+
+
+def _interrupted(reason: str, output: Output) -> int:
+    from runbook_cli.outcome import STOPPED
+
+    what = CliError(reason.replace("_", " "), "", "Nothing had begun on any host.", STOPPED[reason])
+    return emit_error(what, output)
 
 
 def _bug(error: Exception, output: Output) -> int:
@@ -316,6 +410,13 @@ def _bug(error: Exception, output: Output) -> int:
 
 def main() -> NoReturn:
     """The entry point of `runbook` and `ops-runbook`."""
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - stands in for what was closed, to the end
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # no locale keeps an answer back
+    from runbook_cli.stop import deafen
+
+    deafen()
     code = run_cli()
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -26,7 +26,9 @@ Exit codes; of several hosts the gravest wins, in the order 1 2 5 6 8 7 4 3 0:
   7    refused: the guard, or the cause itself, leaves the act to a person; or the run ended before it came to a host
   8    escalated: no safe act is known
   124  timed out
-  130  interrupted"""
+  129  the terminal was closed
+  130  interrupted
+  143  terminated"""
 
 
 def example(*lines: str) -> str:
@@ -45,16 +47,28 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return store
 
 
+def offers(name: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """A completer of completion.py, which is imported at the first TAB only."""
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[Any]:
+        from runbook_cli import completion  # noqa: PLC0415 - only the shell asks for it
+
+        found: list[Any] = getattr(completion, name)(context, parameter, begun)
+        return found
+
+    return complete
+
+
 COMMON = (
     click.option(
         "--format",
-        type=click.Choice(["table", "json"]),
+        type=click.Choice(["table", "json", "yaml"]),
         default="table",
         show_default=True,
         expose_value=False,
         is_eager=True,
         callback=_set("format"),
-        help="table is for people, json for programs: --format json",
+        help="table is for people, json and yaml for programs: --format json",
     ),
     click.option(
         "--query",
@@ -62,7 +76,7 @@ COMMON = (
         expose_value=False,
         is_eager=True,
         callback=_set("query"),
-        help="Pick from the JSON document, for example --query 'targets[].outcome'.",
+        help="Pick from the document, for example --query 'targets[].outcome'.",
     ),
     click.option(
         "--verbose",
@@ -75,25 +89,34 @@ COMMON = (
     click.option(
         "--project",
         metavar="DIR",
+        shell_complete=offers("folders"),
         envvar="RUNBOOK_PROJECT",
         help="The checkout to work with [RUNBOOK_PROJECT]; else the one around the current folder, else what was "
         "installed with runbook. For example --project ~/ops_runbook",
     ),
 )
 
-RUNNING = (
+INVENTORY = (
     click.option(
         "-i",
         "--inventory",
         metavar="PATH",
         multiple=True,
+        shell_complete=offers("inventory_paths"),
         help="The hosts: a file, a folder, or names with a comma [RUNBOOK_INVENTORY]. There is no default: nothing "
         "acts on hosts that nobody named. For example -i inventories/lab",
+    ),
+    click.option(
+        "--local",
+        is_flag=True,
+        help="Work on this very host, as root or with sudo, when the network or the controller is gone; its record is "
+        "in /var/lib/ops-runbook/local. For example runbook run recover_mongodb --local",
     ),
     click.option(
         "-l",
         "--limit",
         metavar="HOSTS",
+        shell_complete=offers("hosts"),
         help="Only these hosts or groups; at least one must be named. For example -l db1 or -l 'mongodb,!db3'",
     ),
     click.option(
@@ -111,6 +134,9 @@ RUNNING = (
         is_flag=True,
         help="Ask for the sudo password, or read it from a pipe. For example runbook run NAME -K",
     ),
+)
+
+RUNNING = (
     click.option(
         "--timeout",
         metavar="SECONDS",
@@ -125,6 +151,7 @@ RUNNING = (
     click.option(
         "--records",
         metavar="DIR",
+        shell_complete=offers("folders"),
         envvar="OPS_RUNBOOK_RECORDS",
         help="Where the record is written [OPS_RUNBOOK_RECORDS], else ~/.local/state/ops-runbook. No record, no act. "
         "For example --records /var/log/ops-runbook",
@@ -139,9 +166,16 @@ def common(command: Command) -> Command:
     return command
 
 
+def inventory(command: Command) -> Command:
+    """Options that say which hosts, and how they are reached."""
+    for option in reversed(INVENTORY):
+        command = option(command)
+    return command
+
+
 def running(command: Command) -> Command:
-    """Options of the commands that go to hosts."""
+    """Options of the commands that run a playbook."""
     command = common(command)
     for option in reversed(RUNNING):
         command = option(command)
-    return command
+    return inventory(command)

@@ -29,7 +29,7 @@ CODES = {
 }
 _REFUSED = "REFUSED:"  # as the summary callback begins, when it ends a run before it touches a host
 GRAVITY = (1, 2, 5, 6, 8, 7, 4, 3, 0)
-STOPPED = {"timed_out": 124, "interrupted": 130}
+STOPPED = {"timed_out": 124, "hung_up": 129, "interrupted": 130, "terminated": 143}
 ENDS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped")
 _PROVISIONAL = ("untouched", "predicted")
 """What was said when a host was looked at; what happens to it later takes its place."""

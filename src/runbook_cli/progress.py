@@ -57,7 +57,7 @@ def progress(say: Callable[[str], None]) -> Callable[[Event], None]:
             for line in [waiting.pop(name) for name in list(waiting)]:
                 say(line)
         elif kind == "runner_on_start" and _module(data) not in _SILENT:
-            waiting[host] = f"{time.monotonic() - began:6.1f} s  {host}  {_task(data)}"
+            waiting[host] = f"{time.monotonic() - began:6.1f} s  {host}  {task_name(data)}"
         elif kind == "runner_on_skipped":
             waiting.pop(host, None)
         elif kind.startswith("runner_on_") and host in waiting:
@@ -94,7 +94,7 @@ class Crowd:
         if kind == "playbook_on_play_start" and str(data.get("play")) != self._play:
             self._next_play(str(data.get("play")))
         elif kind == "runner_on_start" and _module(data) not in _SILENT:
-            self._task = _task(data)
+            self._task = task_name(data)
         elif kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable"):
             self._end(kind, data)
         elif kind == "playbook_on_stats":
@@ -137,6 +137,7 @@ def _module(data: Event) -> str:
     return str(data.get("task_action")).rpartition(".")[2]
 
 
-def _task(data: Event) -> str:
+def task_name(data: Event) -> str:
+    """ROLE: TASK, as a person is told it."""
     role, task = str(data.get("role") or "").rpartition(".")[2], str(data.get("task") or "")
     return f"{role}: {task}" if role else task

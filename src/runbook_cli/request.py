@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runbook_cli import local
 from runbook_cli.answer import CliError, did_you_mean
 from runbook_cli.apart import apart
+from runbook_cli.progress import CROWD
 from runbook_cli.project import Playbook, find_playbook, find_root, inventories, records_folder
 from runbook_cli.targets import REFUSED, find_inventory, resolve
 from runbook_cli.view import some
@@ -48,6 +50,7 @@ class Options:
     verbose: bool = False
     undo: Undo | None = None
     said: Said | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Request:
     limit: str | None
     lifecycle: bool
     mode: str
+    silent: dict[str, str]
+    """Hosts to which no connection could be made, and why: the run leaves them out."""
 
 
 def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> Request:
@@ -91,17 +96,22 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
     playbook = find_playbook(root, options.name)
     extra = [parse_extra(text, (*OURS, *OF_UNDO) if options.undo else OURS) for text in options.extra]
     _check_incident(options.incident)
-    sources = _sources(root, playbook, options.inventory)
+    folder = records_folder(local.records(options.records) if options.local else options.records)
+    sources, here = _sources(root, playbook, options, folder)
     known: list[tuple[bool, dict[str, Any]]] = []
 
     def about() -> None:
         known.append(_about(root, playbook, options))
         meanwhile()
 
-    hosts = apart(lambda: resolve(root, playbook.path, sources, options.limit, list(extra)), meanwhile=about)
+    found = apart(lambda: _resolved(root, playbook.path, sources, options.limit, list(extra)), meanwhile=about)
+    hosts = found["hosts"]
     lifecycle, settings = known[0]
+    if options.local:
+        local.demand_here(hosts)
     if options.undo:
         hosts = _changed(options.undo, hosts, options.limit)
+    silent = {host: why for host, why in found["silent"].items() if host in hosts}
     run_id = new_run_id()
     from runbook_cli.launch import Job
 
@@ -111,18 +121,43 @@ def prepare(options: Options, meanwhile: Callable[[], None] = lambda: None) -> R
         inventories=sources,
         limit=",".join(hosts) if options.undo else options.limit,
         extra=extra,
-        settings=settings,
+        settings={**settings, **here},
         check=options.check,
         timeout=options.timeout,
         run_id=run_id,
-        records=records_folder(options.records),
+        records=folder,
         incident=options.incident,
-        become_password=_become_password() if options.ask_become_pass else None,
+        become_password=become_password() if options.ask_become_pass else None,
         verbose=options.verbose,
         commands=retype(options, run_id),
+        only=[host for host in hosts if host not in silent] if silent else None,
     )
     mode = "check" if options.check else "run" if options.act else "diagnose"
-    return Request(job, playbook, hosts, options.limit, lifecycle, mode)
+    return Request(job, playbook, hosts, options.limit, lifecycle, mode, silent)
+
+
+def _sources(root: Path, playbook: Playbook, options: Options, records: Path) -> tuple[list[str], dict[str, Any]]:
+    """The inventories, and with --local beside an inventory of a person's own the variables that win over it."""
+    if not options.local:
+        return named_inventories(root, playbook.name, options.inventory), {}
+    if options.inventory:
+        return named_inventories(root, playbook.name, options.inventory), {"ansible_connection": "local"}
+    return [local.inventory(playbook, records)], {}
+
+
+def _resolved(
+    root: Path, playbook: Path, inventories: list[str], limit: str | None, given: list[dict[str, Any] | str]
+) -> dict[str, Any]:
+    """The hosts that the playbook would touch, and of many those that no connection can be made to: host -> why.
+
+    Ansible would wait for each of them in turn, and a play that goes host by host would end at the first.
+    """
+    hosts = resolve(root, playbook, inventories, limit, given)
+    if len(hosts) < CROWD:
+        return {"hosts": hosts, "silent": {}}
+    from runbook_cli.reach import of_hosts, silent
+
+    return {"hosts": hosts, "silent": silent(of_hosts(root, inventories, limit, given, hosts))}
 
 
 def _about(root: Path, playbook: Playbook, options: Options) -> tuple[bool, dict[str, Any]]:
@@ -159,8 +194,9 @@ def retype(options: Options, run_id: str) -> dict[str, Any]:
     said = options.said or Said((), {})
     verb = ["undo", options.undo.run] if options.undo else ["run" if options.act else "diagnose", options.name]
     verb = list(said.verb) or verb
-    named = options.inventory or tuple(filter(None, [os.environ.get("RUNBOOK_INVENTORY")]))
-    inventories = [word for name in named for word in ("-i", name)]
+    by_environment = () if options.local else tuple(filter(None, [os.environ.get("RUNBOOK_INVENTORY")]))
+    inventories = [word for name in options.inventory or by_environment for word in ("-i", name)]
+    inventories += ["--local"] if options.local else []
     place = _typed("--project", options.project, "RUNBOOK_PROJECT")
     place += _typed("--records", options.records, "OPS_RUNBOOK_RECORDS")
     password = ["-K"] if options.ask_become_pass else []
@@ -244,19 +280,20 @@ def _check_incident(incident: str | None) -> None:
         )
 
 
-def _sources(root: Path, playbook: Playbook, given: tuple[str, ...]) -> list[str]:
+def named_inventories(root: Path, what: str, given: tuple[str, ...]) -> list[str]:
+    """The inventories that a person named, by -i or in the environment, for `what`; there is no default."""
     named = list(given) or [name for name in [os.environ.get("RUNBOOK_INVENTORY", "")] if name]
     if not named:
         there = inventories(root)
         hint = f"This project has {', '.join(there)}." if there else "It is a file or folder of hosts."
         raise CliError(
-            f"no inventory is given, so it is not clear which hosts {playbook.name} is meant for",
+            f"no inventory is given, so it is not clear which hosts {what} is meant for",
             hint=f"Add -i PATH or set RUNBOOK_INVENTORY. {hint}",
         )
     return [find_inventory(root, name) for name in named]
 
 
-def _become_password() -> str:
+def become_password() -> str:
     """Asked on the terminal, or the first line of stdin where that is not a terminal."""
     import getpass
 

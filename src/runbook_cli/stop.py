@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +17,57 @@ from typing import TYPE_CHECKING
 from runbook_cli.answer import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from runbook_cli.progress import Event
 
 GRACE = 10.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung_up"}
+
+
+class Interrupted(BaseException):
+    """A signal asked for the end while nothing was at work on a host. Like KeyboardInterrupt it is no Exception."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@contextlib.contextmanager
+def raising(over: Callable[[], bool]) -> Iterator[None]:
+    """While inside, ctrl-C, SIGTERM and a lost terminal raise Interrupted; what is ignored (nohup) stays ignored.
+
+    over: Whether all is done but for telling it, which no signal is to cut short.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if not over():
+            raise Interrupted(SIGNALS[signal.Signals(number)])
+
+    with _handled(handle):
+        yield
+
+
+def deafen() -> None:
+    """From here on, outside of raising() and Stop.signals(), a signal does nothing: the process is about to end."""
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
+
+
+@contextlib.contextmanager
+def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
+        return
+    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup means it
+    before = {number: signal.signal(number, handle) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stop:
@@ -44,16 +89,15 @@ class Stop:
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
         """While inside, ctrl-C, SIGTERM and a lost terminal ask for a gentle stop instead of ending this process."""
-        heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup means it
-        before = {number: signal.signal(number, self._interrupt) for number in heeded}
-        try:
+        with _handled(self._interrupt):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
-    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        self.request("interrupted")
+    def _interrupt(self, number: int, _frame: FrameType | None) -> None:
+        if self.reason is None:
+            self.request(SIGNALS[signal.Signals(number)])
+        elif self._kill_at > time.monotonic():
+            self._kill_at = time.monotonic()
+            say("Stopping at once: Ansible is killed. What runs on a host ends by its own deadline all the same.")
 
     def see(self, event: Event) -> None:
         """Learn the main process's id: runner itself does not tell it. A stop asked for before is passed on now."""
@@ -66,7 +110,8 @@ class Stop:
         """Ask for the end; the first reason stays."""
         if self.reason is None:
             self.reason, self._kill_at = reason, time.monotonic() + self._grace
-            say(f"Stopping ({reason.replace('_', ' ')}): Ansible has {self._grace:g} s to end its tasks.")
+            again = "" if reason == "timed_out" else " Once more, and it is killed at once."
+            say(f"Stopping ({reason.replace('_', ' ')}): Ansible has {self._grace:g} s to end its tasks.{again}")
             self._ask()
 
     def _ask(self) -> None:

@@ -46,6 +46,23 @@ def resolve(
     Raises:
         CliError: 2 for an inventory or variables file that does not parse and for an unknown host, 7 for no host.
     """
+    loader, manager, variables = inventory(root, inventories, limit, given)
+    patterns = _patterns(loader, playbook, variables)
+    with quiet():
+        hosts = _hosts(manager, patterns)
+    if not hosts:
+        meant = f"--limit {limit}" if limit is not None else "the inventory"
+        what = (
+            f"no host is left: {meant} has none of 'hosts: {', '.join(one for hosts_ in patterns for one in hosts_)}'"
+        )
+        raise CliError(what, f"{playbook.stem} with {', '.join(inventories)}", _hint(manager, ""), REFUSED)
+    return hosts
+
+
+def inventory(
+    root: Path, inventories: list[str], limit: str | None, given: list[dict[str, Any] | str]
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Ansible's loader, its inventory with the limit set, and the variables of -e."""
     # What Ansible reads when it is imported must be the project's, and half an inventory is none.
     os.environ["ANSIBLE_CONFIG"] = str(root / "ansible.cfg")
     os.environ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "true"
@@ -57,20 +74,11 @@ def resolve(
     if limit is not None:
         _check_limit(manager, limit)
         manager.subset(limit)
-    patterns = _patterns(loader, playbook, variables)
-    with _quiet():
-        hosts = _hosts(manager, patterns)
-    if not hosts:
-        meant = f"--limit {limit}" if limit is not None else "the inventory"
-        what = (
-            f"no host is left: {meant} has none of 'hosts: {', '.join(one for hosts_ in patterns for one in hosts_)}'"
-        )
-        raise CliError(what, f"{playbook.stem} with {', '.join(inventories)}", _hint(manager, ""), REFUSED)
-    return hosts
+    return loader, manager, variables
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[io.StringIO]:
+def quiet() -> Iterator[io.StringIO]:
     """Ansible says on stderr what we say in one line of our own."""
     with contextlib.redirect_stderr(io.StringIO()) as said:
         yield said
@@ -80,7 +88,7 @@ def _load(loader: Any, inventories: list[str]) -> Any:
     from ansible.errors import AnsibleError
     from ansible.inventory.manager import InventoryManager
 
-    with _quiet() as said:
+    with quiet() as said:
         try:
             return InventoryManager(loader=loader, sources=inventories)
         except AnsibleError as error:
@@ -102,10 +110,13 @@ def _parse_reason(said: str) -> tuple[str, str] | None:
 def _variables(loader: Any, given: Iterable[dict[str, Any] | str]) -> dict[str, Any]:
     """All variables of -e, for patterns that use them; a file that needs a vault password is left to the run."""
     from ansible.errors import AnsibleError, AnsibleParserError
+    from ansible.template import trust_as_template
 
     found: dict[str, Any] = {}
     for item in given:
         content: Any = item
+        if isinstance(item, dict):  # a person's own words may be templates, as they may for Ansible
+            content = {name: trust_as_template(one) if isinstance(one, str) else one for name, one in item.items()}
         if isinstance(item, str):
             try:
                 content = loader.load_from_file(item, cache="none") or {}
@@ -201,7 +212,7 @@ def _known(manager: Any, name: str) -> bool:
     if split_host_pattern(name) != [name] or name == "~":
         return False
     try:
-        with _quiet():
+        with quiet():
             return bool(manager.get_hosts(name, ignore_limits=True))
     except (AnsibleError, re.error):
         return False

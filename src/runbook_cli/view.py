@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documents as text for people. Pure."""
+"""Documents as text for people; of the world outside only the terminal's width is asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from runbook_cli.project import FIELDS
+from runbook_cli.standing import lines
+from runbook_cli.terminal import table, width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +17,8 @@ Document = dict[str, Any]
 
 
 def columns(rows: list[list[str]], indent: str = "") -> str:
-    """Rows with aligned columns, two blanks apart; the last one is not padded."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    """Rows with aligned columns, two blanks apart, folded to the width of the terminal if there is one."""
+    return table(rows, indent, width())
 
 
 def some(names: Sequence[str]) -> str:
@@ -85,14 +84,28 @@ def run_text(document: Document, fleet: list[str] | None = None) -> str:
 
     Why it was stopped comes last.
     """
-    targets = document["targets"]
+    targets = [target for target in document["targets"] if target["host"] not in document["silent"]]
     if fleet:
         parts = ["\n".join(fleet), *_broke_off(document)]
     else:
         parts = _by_outcome(targets) if document["stopped"] and len(targets) > MANY else _each(targets)
+    parts += _silent(document)
     if document["stopped"]:
         parts.append(_stopped(document))
     return "\n\n".join(parts)
+
+
+def _silent(document: Document) -> list[str]:
+    """Hosts that were left out because no connection could be made to them, by why."""
+    whys: dict[str, list[str]] = {}
+    for host, why in document["silent"].items():
+        whys.setdefault(why.rpartition(": ")[2], []).append(host)
+    total, count = len(document["hosts"]), len(document["silent"])
+    if not count:
+        return []
+    hint = next(target["hint"] for target in document["targets"] if target["host"] in document["silent"])
+    lines = [f"  {why}: {some(hosts)}" for why, hosts in whys.items()]
+    return ["\n".join([f"unreachable  {count} of {total} hosts, left out of the run", *lines, f"  {hint}"])]
 
 
 def _broke_off(document: Document) -> list[str]:
@@ -150,10 +163,7 @@ def _stopped(document: Document) -> str:
         f"{document['run_id']} was stopped after {document['seconds']:.1f} s",
         document["stopped"].replace("_", " "),
     )
-    return (
-        f"Run {run} ({why}). What had begun on a target ends by its own deadline; its lease expires by itself. "
-        f"Records: {document['records']}"
-    )
+    return "\n".join([f"Run {run} ({why}). Records: {document['records']}", *lines(document["standing"])])
 
 
 def change_text(change: Document) -> str:

@@ -28,8 +28,11 @@ def soon(condition, seconds: float = 20.0) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_gently(cli: Cli, number: int) -> None:
+SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "hung up")]
+
+
+@pytest.mark.parametrize(("number", "code", "why"), SIGNALS)
+def test_a_signal_stops_gently(cli: Cli, number: int, code: int, why: str) -> None:
     child = cli.spawn(*SLOW)
     assert soon(lambda: sum("sleep 300" in line for line in cli.processes()) >= 2), "the tasks must be at work"
     (private,) = cli.left_over()
@@ -37,11 +40,16 @@ def test_a_signal_stops_gently(cli: Cli, number: int) -> None:
     sent = time.monotonic()
     child.send_signal(number)
     out, err = child.communicate(timeout=30)
-    assert child.returncode == 130
+    assert child.returncode == code
     assert time.monotonic() - sent < 9, "it did not wait for the last resort"
-    assert "Stopping (interrupted)" in err
+    assert f"Stopping ({why})" in err
     assert "healthy: unfinished: the run was stopped before it ended here." in out
-    assert "was stopped after" in out.splitlines()[-1]
+    assert f"({why}). Records: {cli.records}" in out
+    assert "healthy  was at 'remediate: Wait' for" in out
+    assert "  changed  nothing" in out
+    look, go_on = out.splitlines()[-2:]
+    assert look == "look       runbook doctor -i inventories/all.yml --limit healthy,remedied"
+    assert go_on == ("go on      runbook run recover_thing -i inventories/all.yml -e wait=300 --limit healthy,remedied")
     assert soon(lambda: cli.processes() == [], 5)
     assert cli.left_over() == []
 
@@ -55,6 +63,41 @@ def test_a_signal_before_ansible_has_begun(cli: Cli) -> None:
     assert '"stopped": "interrupted"' in out
     assert soon(lambda: cli.processes() == [], 5)
     assert cli.left_over() == []
+
+
+@pytest.mark.parametrize(("number", "code", "why"), SIGNALS)
+def test_a_signal_while_the_inventory_is_read(cli: Cli, tmp_path: Path, number: int, code: int, why: str) -> None:
+    inventory = tmp_path / "slow"
+    inventory.write_text("#!/bin/sh\nsleep 300\n")
+    inventory.chmod(0o700)
+    for command in (("run", "recover_thing"), ("doctor",)):
+        child = cli.spawn(*command, "-i", str(inventory))
+        assert soon(lambda: any("sleep 300" in line for line in cli.processes())), "the inventory must be at work"
+        child.send_signal(number)
+        out, err = child.communicate(timeout=10)
+        assert (child.returncode, out) == (code, "")
+        assert err.splitlines() == [f"runbook: {why}. Nothing had begun on any host."]
+        assert soon(lambda: cli.processes() == [], 5)
+
+
+def test_a_second_ctrl_c_does_not_wait(cli: Cli) -> None:
+    child = cli.spawn(*SLOW)
+    assert soon(lambda: sum("sleep 300" in line for line in cli.processes()) >= 2), "the tasks must be at work"
+    main = next(pid for pid in descendants(child.pid) if "ansible-playbook" in _command(pid))
+    os.kill(main, signal.SIGSTOP)  # it cannot hear SIGINT now
+    sent = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.7)
+    child.send_signal(signal.SIGINT)
+    _out, err = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "Stopping at once" in err
+    assert time.monotonic() - sent < 8
+    assert soon(lambda: cli.processes() == [], 5)
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 def test_secrets_are_in_no_argument_and_no_environment(cli: Cli) -> None:
