@@ -28,7 +28,9 @@ from ..module_utils.host import utc
 from ..module_utils.redact import redact
 from . import record_chain
 from .errors import RecordError
-from .record_chain import END, EVIDENCE, MENDED, NAME, ORIGIN, VERSION, End
+from .record_chain import END, EVIDENCE, MENDED, VERSION, End
+
+NAME, ORIGIN = record_chain.NAME, record_chain.ORIGIN
 
 
 class Line(t.TypedDict):
