@@ -108,7 +108,8 @@ def go(argv: list[str], env: dict[str, str], said: list[str], typed: str | None 
 def incident(canaries: Canaries, folder: Path, env: dict[str, str]) -> str:
     """Diagnose, predict, cure and undo, as talkative as can be, by both commands; all that was said."""
     said: list[str] = []
-    hosts = ["-i", lab.INVENTORY, "-i", str(folder / "inventory"), "--limit", HOST]
+    patient = ["-e", "mongodb_timeout=20"]  # the watch takes its share of the machine
+    hosts = ["-i", lab.INVENTORY, "-i", str(folder / "inventory"), "--limit", HOST, *patient]
     given = ["-e", f"@{folder / 'extra.yml'}", "-e", f'smtp_password=y"{canaries["extra"]}\\z']
     plain = [lab.command("ansible-playbook"), "-vvv", "--diff", *hosts, "-e", f"@{folder / 'extra.yml'}"]
     looked = ["-e", "remediate_act=false", "-e", "mongodb_credentials_file=/etc/mongo-credentials"]
@@ -138,10 +139,12 @@ def listed(env: dict[str, str], said: list[str]) -> str:
 
 
 def settings(folder: Path) -> Path:
-    """A playbook of the user's own that sets a secret of the service out of the vault."""
+    """A playbook of the user's own that writes secrets out of the vault where a service finds them."""
     arguments = {"service": "mongod", "variables": {"LOG_LEVEL": "info"}, "secrets": {"APP_TOKEN": "{{ app_token }}"}}
     task = {"name": "Set it", "ops.runbook.service_environment": {**arguments, "restart": False}}
-    play = {"hosts": HOST, "gather_facts": False, "become": True, "tasks": [task]}
+    file = {"path": "/etc/canary.key", "content": "{{ app_token }}\n", "mode": "0600"}
+    write = {"name": "Write it", "ops.runbook.tuning_profile": {"profile": "canary", "files": [file]}}
+    play = {"hosts": HOST, "gather_facts": False, "become": True, "tasks": [task, write]}
     (folder / "settings.yml").write_text(yaml.safe_dump([play]))
     return folder / "settings.yml"
 
