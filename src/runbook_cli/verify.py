@@ -24,8 +24,9 @@ FILE = "collections/ansible_collections/ops/runbook/plugins/plugin_utils/record_
 
 def verify(root: Path, records: Path) -> Answer:
     """The record alone: its chain, and its end as `record.head` tells it; exit code 0 or 8."""
+    code = _chain(root)
     try:
-        chain = _chain(root).look(records)
+        chain = code.look(records)
     except OSError as error:
         raise CliError(f"the record cannot be read ({error.strerror})", str(records / NAME)) from None
     problem = chain.problem._asdict() if chain.problem else None
@@ -45,8 +46,8 @@ def verify(root: Path, records: Path) -> Answer:
 
 def _chain(root: Path) -> Any:
     spec = importlib.util.spec_from_file_location("record_chain", root / FILE)
-    if spec is None or spec.loader is None:
-        raise CliError("is missing", str(root / FILE), "Give --project the root of a whole checkout.", 1)
+    if spec is None or spec.loader is None or not (root / FILE).is_file():
+        raise CliError("is missing", str(root / FILE), "Give --project the root of a whole checkout.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -64,13 +65,14 @@ def joined(alone: Answer, run: Answer) -> Answer:
 def text(document: dict[str, Any]) -> str:
     """For a person."""
     problem, count = document["problem"], document["lines"]
-    told = [
-        f"{document['record']}: {count} line{'' if count == 1 else 's'} whole"
-        + (", each follows the one before it" * (count > 1))
-    ]
+    follows = ", each follows the one before it" if count > 1 else ""
+    told = [f"{document['record']}: {count} line{'' if count == 1 else 's'} whole{follows}"]
     if problem:
-        whose = f" (the line before it is of run {problem['run']}, {problem['host']})" if problem["run"] else ""
-        told = [f"{document['record']} is DAMAGED: {problem['what']}{whose}.", f"{count} lines before that are whole."]
+        where = f" (run {problem['run']}, {problem['host']})" if problem["run"] else ""
+        told = [
+            f"{document['record']} is NOT WHOLE: {problem['what']}{where}.",
+            f"{count} lines before that are whole.",
+        ]
         told.append(f"next step  {problem['hint']}.")
     told += [f"note       {note}" for note in document["notes"]]
     if document["not_compared"] and not problem:

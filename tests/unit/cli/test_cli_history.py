@@ -179,6 +179,7 @@ def test_what_is_refused(cli: Cli, arguments: tuple[str, ...], told: str) -> Non
 
 def test_a_whole_record_verifies(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.run("history", "--verify", "--project", ROOT).code == 0
+    assert "record_chain.py: is missing. Give --project" in cli.run("history", "--verify").err
     act(cli, "R1", "f1")
     incident(cli, "R2", monkeypatch)
     before = {path.name: path.read_bytes() for path in cli.records.iterdir()}
@@ -195,8 +196,7 @@ def test_a_damaged_one_says_where_and_what_to_do(cli: Cli) -> None:
     tampering.write(cli.records, [lines[0].replace(b"sysctl", b"syscti"), *lines[1:]])
     done = cli.run("history", "--verify", "--project", ROOT)
     assert done.code == 8
-    assert "is DAMAGED: line 2 does not follow line 1: one of the two was edited" in done.out
-    assert "(the line before it is of run R1, f1)" in done.out or "run R1" in done.out
+    assert "is NOT WHOLE: line 2 does not follow line 1: one of the two was edited (run R1, f1)." in done.out
     assert "mv record.jsonl record.jsonl.damaged; mv record.head record.head.damaged" in done.out
     document = cli.run("history", "--verify", "--project", ROOT, "--format", "json")
     assert (document.code, document.data["problem"]["line"], document.data["lines"]) == (8, 2, 1)

@@ -63,7 +63,7 @@ class Errand(t.NamedTuple):
 
 
 def brief(value: t.Any) -> t.Any:
-    """Arguments for the record: of a file's `content`, which may be a key or a password, how long it is and its hash."""
+    """Arguments for the record: of a file's `content`, which may be a key, how long it is and its hash."""
     if isinstance(value, dict):
         return {key: _digest(item) if key == "content" else brief(item) for key, item in value.items()}
     return [brief(item) for item in value] if isinstance(value, list) else value
