@@ -24,7 +24,8 @@ def verify(records: Path) -> Found:
 def kill_and_cure(records: Path) -> None:
     """A run that leaves heads in the host's journal."""
     lab.on(HOST, "systemctl kill --signal=KILL mongod; sleep 1")
-    done, document = lab.runbook("run", "recover_mongodb", "--incident", "INC-7", records=records)
+    patient = ("-e", "remediate_timeout=60", "-e", "mongodb_timeout=20")
+    done, document = lab.runbook("run", "recover_mongodb", "--incident", "INC-7", *patient, records=records)
     assert done.code == 0, done.text
     assert document["targets"][0]["outcome"] == "remedied"
 
@@ -107,7 +108,7 @@ def test_a_full_disk_stops_the_run_before_it_acts(hosts: Path, tmp_path: Path) -
     """Room for the first look, not for the intent: nothing is started, and no half line is left."""
     records = tmp_path / "full"
     records.mkdir()
-    mounted = lab.run([*lab.AS_ROOT, "mount", "-t", "tmpfs", "-o", "size=24k,mode=0777", "tmpfs", str(records)])
+    mounted = lab.run([*lab.AS_ROOT, "mount", "-t", "tmpfs", "-o", "size=12k,mode=0777", "tmpfs", str(records)])
     assert mounted.code == 0, mounted.text
     lab.on(HOST, "systemctl kill --signal=KILL mongod; sleep 1")
     try:

@@ -61,7 +61,8 @@ class ActionModule(LightAction):
         answer["head"] = record.append(where, run, host, params["phase"], entry)
         if journal:
             message = record_heads.message(run, params["phase"], answer["head"], record_chain.first_head(where))
-            said = self.call({"phase": params["phase"], "entry": {"message": message}}, task_vars, no_log)
+            errand = {"phase": params["phase"], "entry": {"message": message}, "facts": {}}
+            said = self.call(errand, task_vars, no_log)
             answer["journal"] = said.get("journal") or (said.get("msg") if said.get("failed") else None)
             if answer["journal"]:
                 why = {"head": answer["head"], "reason": answer["journal"]}
