@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which runs changed what, from the record (collections/ops_runbook/plugins/plugin_utils/record.py says its form)."""
+"""Which runs there were and what they changed, from the record (plugin_utils/record.py of the collection has its form).
+
+The order is that of the lines, never that of their times: a clock may jump back.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runbook_cli.answer import CliError
+from runbook_cli.answer import CliError, did_you_mean
 from runbook_cli.view import columns, some
 
 if TYPE_CHECKING:
@@ -17,7 +21,14 @@ if TYPE_CHECKING:
 
 NAME = "record.jsonl"
 UNDO = "change_undo"
-_PHASES = (b'"phase":"intent"', b'"phase":"acted"')
+VERSION = 1
+"""Of a line of the record; those of before there were versions have none."""
+_SEEN = re.compile(
+    rb'\{"seq":\d+,"previous":"\w{64}","at":"([^"]+)","run":"([^"\\]+)","host":"([^"\\]+)",'
+    rb'"phase":"(looked|leased|evidence|decided|verified)","version":1,"entry":'
+)
+"""A line of which no more matters here: what it has to say is long, and is not parsed."""
+_ENDS = ("outcome", "job")
 _SILENT = ("The target did not answer", "The program on the target passed its deadline")
 """How an answer begins that never came (plugin_utils/light.py)."""
 _SHOWN = 5
@@ -30,7 +41,22 @@ class Run:
 
     id: str
     at: str
-    """When it first meant to act, RFC 3339 UTC."""
+    """When it began, RFC 3339 UTC."""
+    ended: str = ""
+    """When it was last heard of."""
+    name: str = ""
+    """The playbook's; empty for runs of before that was recorded, like the next three."""
+    by: str = ""
+    inventory: list[str] = field(default_factory=list)
+    limit: str | None = None
+    incident: str | None = None
+    check: bool = False
+    seen: list[str] = field(default_factory=list)
+    """Where it was, whatever came of it."""
+    outcomes: dict[str, str] = field(default_factory=dict)
+    """host -> the last outcome that was told of it."""
+    changed: list[str] = field(default_factory=list)
+    """Where it changed something."""
     modules: list[str] = field(default_factory=list)
     """Those that changed something, or may have."""
     hosts: list[str] = field(default_factory=list)
@@ -49,6 +75,16 @@ class Run:
         """Where an undo of it has to go."""
         return list(dict.fromkeys([*self.hosts, *self.unknown]))
 
+    @property
+    def unended(self) -> list[str]:
+        """Where it was, and nothing tells how that ended: it is still at work, was ended, or lost the host."""
+        return [host for host in self.seen if host not in self.outcomes]
+
+    def told(self) -> dict[str, Any]:
+        """The run as `history` gives it."""
+        named = ("name", "by", "inventory", "limit", "incident", "check", "ended", "outcomes", "unended", "changed")
+        return {**self.document(), **{key: getattr(self, key) for key in named}}
+
     def document(self) -> dict[str, Any]:
         """The run as `undo --list` gives it."""
         stuck = [{"reason": reason, "hosts": hosts} for reason, hosts in self.stuck.items()]
@@ -66,14 +102,15 @@ class Run:
 
 
 def history(records: Path) -> list[Run]:
-    """Every run that acted, the latest last; empty where there is no record."""
+    """Every run, the latest last; empty where there is no record."""
     runs: dict[str, Run] = {}
     begun: dict[tuple[str, str], Line] = {}
-    for line in _lines(records / NAME):
-        key, entry = (line["run"], line["host"]), line["entry"]
-        if entry.get("check"):
-            continue
+    for line in lines(records / NAME):
         run = runs.setdefault(line["run"], Run(line["run"], line["at"]))
+        _see(run, line)
+        if line["phase"] not in ("intent", "acted") or line["entry"].get("check"):
+            continue
+        key, entry = (line["run"], line["host"]), line["entry"]
         if line["phase"] == "intent":
             _lost(run, begun.pop(key, None))
             begun[key] = line
@@ -91,20 +128,58 @@ def history(records: Path) -> list[Run]:
     return list(runs.values())
 
 
-def _lines(path: Path) -> Iterator[Line]:
-    """Intents and what came of them; a line that is not whole is passed over: the undo itself verifies the chain."""
+def lines(path: Path, of: str | None = None) -> Iterator[Line]:
+    """The record's lines, or those of one run in full; one that is not whole is passed over: verifying is not this.
+
+    Raises:
+        CliError: It cannot be read, or is of a newer version.
+    """
     try:
         with path.open("rb") as stream:
             for raw in stream:
-                if any(phase in raw for phase in _PHASES):
-                    with contextlib.suppress(ValueError):
-                        line = json.loads(raw)
-                        if line["phase"] in ("intent", "acted"):
-                            yield line
+                seen = _SEEN.match(raw)
+                if seen and of is None:
+                    at, run, host, phase = (part.decode(errors="replace") for part in seen.groups())
+                    yield {"at": at, "run": run, "host": host, "phase": phase, "entry": {}}
+                    continue
+                if of is None or of.encode() in raw:
+                    line = _parsed(raw, path)
+                    if line and of in (None, line["run"]):
+                        yield line
     except FileNotFoundError:
         return
     except OSError as error:
         raise CliError(f"the record cannot be read ({error.strerror})", str(path)) from None
+
+
+def _parsed(raw: bytes, path: Path) -> Line | None:
+    with contextlib.suppress(ValueError):
+        line = json.loads(raw)
+        version = line.get("version") if isinstance(line, dict) else None
+        if isinstance(version, int) and version > VERSION:
+            raise CliError(
+                f"the record is of a newer version ({version}, this one knows {VERSION})",
+                str(path),
+                "Use that version of runbook, or another record: --records DIR.",
+            )
+        if isinstance(line, dict) and isinstance(line.get("entry"), dict) and {"at", "run", "host", "phase"} <= {*line}:
+            return line
+    return None
+
+
+def _see(run: Run, line: Line) -> None:
+    """Whatever it is, it tells that the run was there."""
+    entry, started = line["entry"], line.get("started") or {}
+    run.ended = line["at"]
+    run.name = run.name or str(started.get("name") or "")
+    run.by = run.by or str(started.get("by") or "")
+    run.inventory = run.inventory or list(started.get("inventory") or [])
+    run.limit = run.limit or started.get("limit")
+    run.incident = run.incident or started.get("incident") or entry.get("incident")
+    run.check = run.check or bool(started.get("check")) or bool(entry.get("check"))
+    if line["phase"] in _ENDS:
+        run.outcomes[line["host"]] = str(entry.get("outcome"))
+    _once(run.seen, line["host"])
 
 
 def _lost(run: Run, intent: Line | None) -> None:
@@ -116,6 +191,7 @@ def _lost(run: Run, intent: Line | None) -> None:
 
 def _add(run: Run, host: str, entry: Line) -> None:
     _once(run.modules, entry["module"])
+    _once(run.changed, host)
     for step in _steps(entry.get("undo") or {}):
         _once(run.stuck.setdefault(str(step.get("reason")), []) if step.get("kind") == "none" else run.hosts, host)
 
@@ -154,8 +230,9 @@ def find(records: Path, name: str) -> Run:
         raise CliError("there is no run that could be undone", str(records / NAME), "See 'runbook undo --list'.")
     known = next((run for run in runs if run.id == name), None)
     if known is None or not (known.targets or known.stuck):
-        what = "changed nothing" if known else "is not in the record, or changed nothing"
-        raise CliError(f"run {name!r} {what}", str(records / NAME), _latest(runs))
+        what = "changed nothing" if known else "is not in the record"
+        near = "" if known else did_you_mean(name, [run.id for run in runs if run.targets]).partition("Known:")[0]
+        raise CliError(f"run {name!r} {what}", str(records / NAME), f"{near} {_latest(runs)}".strip())
     if not known.targets:
         reasons = "; ".join(f"{reason} ({some(hosts)})" for reason, hosts in known.stuck.items())
         raise CliError(f"nothing of run {name} can be put back: {reasons}", code=7)

@@ -29,6 +29,7 @@ FIRST_STEPS = example(
     "diagnose recover_mongodb -i inventories/lab",
     "run recover_mongodb -i inventories/lab --limit db1",
     "undo last -i inventories/lab --check",
+    "history",
 )
 
 
@@ -346,6 +347,63 @@ def completion(shell: str, **_project: str | None) -> Answer:
 
     lines = script(cli, shell)
     return Answer({"shell": shell, "script": lines}, lines)
+
+
+@cli.command(
+    "history",
+    epilog=example(
+        "history --last 5",
+        "history --host db1 --since 7d",
+        "history 20260105T020007Z-3fa9c1",
+        "history --verify -i inventories/lab",
+    ),
+)
+@click.argument("run", required=False, shell_complete=offers("runs"))
+@click.option(
+    "--last",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Only the latest so many runs; 20 where it is not given. For example runbook history --last 5",
+)
+@click.option("--host", help="Only runs that were on this host. For example runbook history --host db1")
+@click.option(
+    "--since",
+    metavar="WHEN",
+    help="Only runs that began then or later: RFC 3339, or how long ago. For example runbook history --since 7d",
+)
+@click.option(
+    "--verify",
+    "verified",
+    is_flag=True,
+    help="Say whether the record is as it was written; with -i, also by the journals of the hosts. Exit code 8 when it "
+    "is not. For example runbook history --verify -i inventories/lab",
+)
+@running
+@click.pass_obj
+def history_(output: Output, /, run: str | None, verified: bool, **options: Any) -> Answer:
+    """The runs in the record, newest first; one run as it went; or whether the record is whole.
+
+    RUN is a run's id, or 'last'. With --incident only the runs of that ticket. Nothing is written, and no host is gone
+    to but by --verify with -i.
+    """
+    from runbook_cli.project import find_root, records_path
+
+    records = records_path(options["records"])
+    chosen = {name: options.pop(name) for name in ("last", "host", "since")}
+    if verified:
+        if run or any(chosen.values()):
+            raise CliError("verifies all of the record", "--verify", "Leave RUN, --last, --host and --since out.")
+        from runbook_cli.verify import joined, verify
+
+        alone = verify(find_root(options["project"]), records)
+        if not options["inventory"]:
+            return alone
+        return joined(alone, _go(output, name="verify_record", act=True, check=False, approve=(), **options))
+    if options["inventory"] or options["limit"]:
+        raise CliError("go to hosts, and a list does not", "-i and -l", "Add --verify, or choose with --host HOST.")
+    from runbook_cli.story import listed, one
+
+    return one(records, run) if run else listed(records, incident=options["incident"], **chosen)
 
 
 def _go(output: Output, **options: Any) -> Answer:

@@ -146,7 +146,7 @@ RUNNING = (
     click.option(
         "--incident",
         metavar="ID",
-        help="Tie the run to a ticket. For example --incident INC-2041",
+        help="Tie the run to a ticket; of history: only the runs of this one. For example --incident INC-2041",
     ),
     click.option(
         "--records",

@@ -180,11 +180,18 @@ def _changed(undo: Undo, hosts: list[str], limit: str | None) -> list[str]:
     if not left:
         where = f"--limit {limit}" if limit is not None else "the inventory"
         what = f"run {undo.run} changed none of the hosts of {where}; it changed {some(undo.hosts)}"
-        raise CliError(what, hint="Give the inventory or the limit that has them.", code=REFUSED)
+        raise CliError(what, hint=f"Give the inventory or the limit that has them. {_renamed(lost)}", code=REFUSED)
     if lost and limit is None:
         what = f"run {undo.run} also changed {some(lost)}, and the inventory does not have them"
-        raise CliError(what, hint="Give an inventory that has, or name by --limit the hosts that are meant.")
+        hint = f"Give an inventory that has, or name by --limit the hosts that are meant. {_renamed(lost)}"
+        raise CliError(what, hint=hint)
     return left
+
+
+def _renamed(lost: list[str]) -> str:
+    """What to do where a host has another name now: the record goes by the old one."""
+    line = f"{lost[0]} ansible_host=ADDRESS"
+    return f"One that was renamed since needs the name that the record has: an inventory file with the line '{line}'."
 
 
 def retype(options: Options, run_id: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.ops.runbook.plugins.plugin_utils import packing, record
+from ansible_collections.ops.runbook.plugins.plugin_utils import packing, record, record_chain
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.support import lab
@@ -285,13 +285,14 @@ def test_wrong_input_is_one_line_and_touches_nothing(
 
 def test_a_damaged_record_is_not_believed(machine: Machine, tmp_path: Path) -> None:
     run = change(tmp_path, PROFILE)
-    whole = (tmp_path / record.NAME).read_bytes()
+    whole, end = ((tmp_path / name).read_bytes() for name in (record.NAME, record_chain.END))
     (tmp_path / record.NAME).write_bytes(whole.replace(b'"8191"', b'"8192"', 1))
     refused = undo(tmp_path, run)
     assert refused.code == 7, refused.text
     assert "the record is damaged: line" in entry(tmp_path)["message"]
     assert shell(HOST, "sysctl -n net.core.somaxconn") == "8191"
     (tmp_path / record.NAME).write_bytes(whole)
+    (tmp_path / record_chain.END).write_bytes(end)
     assert undo(tmp_path, run).code == 0
 
 

@@ -176,8 +176,7 @@ def test_an_unknown_run_is_refused_with_the_last_five(cli: Cli, records: Records
     assert (done.code, done.out) == (2, "")
     lines = done.err.splitlines()
     assert lines[0] == (
-        f"runbook: {records.folder}/record.jsonl: run 'R99' is not in the record, or changed nothing. "
-        "The last ones that can be undone:"
+        f"runbook: {records.folder}/record.jsonl: run 'R99' is not in the record. The last ones that can be undone:"
     )
     assert [line.split()[0] for line in lines[1:]] == ["R6", "R5", "R4", "R3", "R2"]
     assert lines[1].endswith("  sysctl_profile  f1, f2")
@@ -208,6 +207,25 @@ def test_what_is_refused(cli: Cli, records: Records, arguments: tuple[str, ...],
     done = cli.run(*arguments)
     assert (done.code, done.out) == (code, "")
     assert told in done.err
+
+
+@pytest.mark.parametrize("limit", [(), ("--limit", "f5")])
+def test_a_host_that_was_renamed_needs_its_old_name(
+    cli: Cli, records: Records, tmp_path: Path, limit: tuple[str, ...]
+) -> None:
+    records.act("R1", "f1", "f9")
+    told = "One that was renamed since needs the name that the record has: an inventory file with the line 'f"
+    assert told in cli.run("undo", "R1", *FEW, *limit).err
+    (tmp_path / "old.ini").write_text("f9 ansible_connection=local ansible_python_interpreter=/usr/bin/python3\n")
+    done = cli.run("undo", "R1", *FEW, "-i", str(tmp_path / "old.ini"), "--format", "json")
+    assert (done.code, sorted(target["host"] for target in done.data["targets"])) == (0, ["f1", "f9"])
+
+
+def test_an_id_that_was_mistyped(cli: Cli, records: Records) -> None:
+    records.act("20260105T020007Z-3fa9c1", "f1")
+    done = cli.run("undo", "20260105T020007Z-3fa9cl", *FEW)
+    assert done.code == 2
+    assert "is not in the record. Did you mean 20260105T020007Z-3fa9c1? The last ones" in done.err
 
 
 def test_a_host_that_is_gone_is_left_out_by_the_limit(cli: Cli, records: Records) -> None:

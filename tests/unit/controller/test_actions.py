@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.ops.runbook.plugins.module_utils import journal
 
 ROOT = Path(__file__).resolve().parents[3]
 CAUSE = {
@@ -181,7 +183,12 @@ def test_lines_are_recorded_in_order_and_the_head_goes_out(tmp_path: Path, pipel
     code, said = play(tmp_path, tasks, "-v", ANSIBLE_PIPELINING=pipelining)
     assert code == 0, said
     lines = recorded(tmp_path)
-    assert [line["phase"] for line in lines] == ["looked", "decided", "outcome"]
+    here = Path(journal.SOCKET).exists()  # elsewhere the record says why the head could not be left in the journal
+    assert [line["phase"] for line in lines] == ["looked", "decided", *([] if here else ["unjournaled"]), "outcome"]
+    assert (
+        here
+        or lines[2]["entry"]["head"] == hashlib.sha256(json.dumps(lines[1], separators=(",", ":")).encode()).hexdigest()
+    )
     assert len({line["run"] for line in lines}) == 1
     assert "s3cret" not in json.dumps(lines)
     assert lines[-1]["entry"]["seconds"]["detect"] == 0.25

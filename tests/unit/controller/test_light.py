@@ -137,3 +137,11 @@ def test_everything_that_travels_can_be_compiled_by_the_oldest_python() -> None:
 )
 def test_a_target_that_gives_no_document(answer: dict, says: str) -> None:
     assert says in light._no_answer("python3", answer)["msg"]
+
+
+def test_a_files_content_is_recorded_by_its_hash() -> None:
+    given = {"files": [{"path": "/x", "content": "a key"}], "content": None, "mode": "0600"}
+    told = light.brief(given)
+    assert told["files"][0]["content"].startswith("5 bytes, SHA-256 ")
+    assert told == {**given, "files": [{"path": "/x", "content": told["files"][0]["content"]}]}
+    assert given["files"][0]["content"] == "a key"

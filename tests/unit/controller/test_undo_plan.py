@@ -309,6 +309,20 @@ def test_where_nothing_was_changed_no_connection_is_made(tmp_path: Path) -> None
     assert record.verify(tmp_path)[1] is None
 
 
+def test_a_host_that_was_renamed_since_is_named_by_the_name_that_the_record_has(tmp_path: Path) -> None:
+    act(tmp_path, "r1", step(1), host="old")
+    act(tmp_path, "r1", step(1), host="older", check=True)
+    code, said = play(tmp_path, {"run": "r1", "conclude": True}, "ghost")
+    assert code == 7, said
+    assert "run r1 changed old, which the inventory does not have" in said
+    assert "a line 'old ansible_host=ADDRESS'" in said
+    assert "UNREACHABLE" not in said
+    act(tmp_path, "r2", step(1), host="ghost")
+    act(tmp_path, "r2", step(1), host="old")
+    undone(tmp_path, "r2", "r3", 1, host="ghost")
+    assert "already put back here" in play(tmp_path, {"run": "r2", "conclude": True}, "ghost")[1]
+
+
 @pytest.mark.parametrize(
     ("options", "says", "code"),
     [

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 from ansible_collections.ops.runbook.plugins.module_utils import undo
 from ansible_collections.ops.runbook.plugins.plugin_utils import record, undo_plan
-from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput, OpsError
+from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
 Json = dict[str, t.Any]
@@ -34,6 +35,8 @@ class ActionModule(LightAction):
         where, host = record.folder(), str(task_vars["inventory_hostname"])
         try:
             plan = undo_plan.plan(where, params["run"], host, params["approved"])
+            if not plan.steps:
+                _demand_all_there(where, params["run"], host, task_vars)
         except OpsError as error:
             error.result = {**undo.answer([], []), "message": str(error)}
             raise
@@ -63,6 +66,17 @@ class ActionModule(LightAction):
             "next_step": (answer.get("error") or {}).get("hint", ""),
         }
         return {**answer, "ops_runbook": self.conclude_job(facts)}
+
+
+def _demand_all_there(where: Path, run: str, host: str, task_vars: Json) -> None:
+    """Refuse on a host that the run does not know, where one that it changed is not there: this may be that one."""
+    lost = undo_plan.elsewhere(where, run, host, task_vars["groups"]["all"])
+    if lost:
+        what = f"run {run} changed {', '.join(lost[:5])}, which the inventory does not have"
+        line = f"{lost[0]} ansible_host=ADDRESS"
+        raise Refused(
+            what, f"run {run}", f"A host that was renamed needs the name that the record has: a line '{line}'"
+        )
 
 
 def _outcome(answer: Json, check: bool) -> str | None:

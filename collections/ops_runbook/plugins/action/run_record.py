@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime
 
-from ansible_collections.ops.runbook.plugins.plugin_utils import foreseen, outcome, record
+from ansible_collections.ops.runbook.plugins.plugin_utils import foreseen, outcome, record, record_chain, record_heads
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
 _FAILURES = ("failed", "unverified", "reverted", "refused", "escalated")
@@ -31,7 +31,7 @@ def seconds_by_phase(lines: list[record.Line]) -> dict[str, float]:
         if line["phase"] == "looked":
             spent["detect"] = float(line["entry"].get("seconds", 0.0))
         elif phase and before:
-            spent[phase] = spent.get(phase, 0.0) + (now - before).total_seconds()
+            spent[phase] = spent.get(phase, 0.0) + max(0.0, (now - before).total_seconds())  # a clock may jump back
         before = now
     return {phase: round(value, 3) for phase, value in spent.items()}
 
@@ -56,15 +56,20 @@ class ActionModule(LightAction):
                 "msg": "\n".join(concluded["lines"]),
                 "failed": concluded["outcome"] in _FAILURES,
             }
+        journal = params["journal"] and not self._task.check_mode
+        if journal:
+            entry["journal"] = True  # whoever verifies the record looks for it there
         answer["head"] = record.append(where, run, host, params["phase"], entry)
         if params["phase"] == foreseen.PHASE:
             answer |= foreseen.of_lines(record.of_run(where, run, host))
-        if params["journal"] and not self._task.check_mode:
-            said = {
-                "phase": params["phase"],
-                "entry": {"message": f"run {run} {params['phase']} head {answer['head']}"},
-            }
-            answer["journal"] = self.call(said, task_vars, no_log).get("journal")
+        if journal:
+            message = record_heads.message(run, params["phase"], answer["head"], record_chain.first_head(where))
+            errand = {"phase": params["phase"], "entry": {"message": message}, "facts": {}}
+            said = self.call(errand, task_vars, no_log)
+            answer["journal"] = said.get("journal") or (said.get("msg") if said.get("failed") else None)
+            if answer["journal"]:
+                why = {"head": answer["head"], "reason": answer["journal"]}
+                record.append(where, run, host, record_chain.UNJOURNALED, why)
         return answer
 
     def _conclude(self, params: dict[str, t.Any], lines: list[record.Line], run: str) -> dict[str, t.Any]:

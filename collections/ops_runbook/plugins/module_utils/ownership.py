@@ -142,7 +142,6 @@ class Survey:
         looked: Count of objects.
     """
 
-
     def __init__(self, limit: int) -> None:
         self.found: dict[str, Found] = {}
         self.folders: list[Folder] = []

@@ -9,6 +9,7 @@ module_utils, so both roads give the same result. See docs/design.md, "Modules t
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib
 import json
 import os
@@ -59,6 +60,20 @@ class Errand(t.NamedTuple):
     entry: str
     extra: tuple[str, ...] = ()
     deadline: int = 120
+
+
+def brief(value: t.Any) -> t.Any:
+    """Arguments for the record: of a file's `content`, which may be a key, how long it is and its hash."""
+    if isinstance(value, dict):
+        return {key: _digest(item) if key == "content" else brief(item) for key, item in value.items()}
+    return [brief(item) for item in value] if isinstance(value, list) else value
+
+
+def _digest(content: t.Any) -> t.Any:
+    if not isinstance(content, str):
+        return brief(content)
+    raw = content.encode()
+    return f"{len(raw)} bytes, SHA-256 {hashlib.sha256(raw).hexdigest()}"
 
 
 class LightAction(ActionBase):
@@ -148,7 +163,7 @@ class LightAction(ActionBase):
             return self._foreseen(params, task_vars, no_log)
         self._demand_not_stopped(params, task_vars)
         where, run, host = record.folder(), record.run_id(), str(task_vars.get("inventory_hostname"))
-        shown = remove_values(params, no_log) if no_log else params
+        shown = brief(remove_values(params, no_log) if no_log else params)
         about = {"module": self.NAME, "arguments": shown, "check": bool(self._task.check_mode)}
         record.append(where, run, host, "intent", about)
         try:

@@ -87,6 +87,20 @@ def plan(where: Path, run: str, host: str, approved: bool) -> Plan:
     return Plan(steps, [name for name in leases if name], f"run {run} changed nothing here")
 
 
+def elsewhere(where: Path, run: str, host: str, known: t.Container[str]) -> list[str]:
+    """For a host that the run knows by no such name: those that it changed and that are not among the known ones."""
+    found: dict[str, None] = {}
+    for raw in _lines(where):
+        if _is_of(raw, run):
+            line = json.loads(raw)
+            if line["host"] == host:
+                return []
+            changed = line["phase"] == "acted" and line["entry"].get("changed") and not line["entry"].get("check")
+            if changed and line["host"] not in known:
+                found[line["host"]] = None
+    return list(found)
+
+
 def later(where: Path, run: str, host: str, thing: str) -> str | None:
     """The last run after this one that changed the same thing on the host; None where none of ours did."""
     found, begun, named = None, False, json.dumps(thing)[1:-1].encode()
