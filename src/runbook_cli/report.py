@@ -41,9 +41,9 @@ def build(root: Path, records: Path, run: str | None, incident: str | None, host
     record = read(records)
     places = chosen(record, run, incident, host)
     redact = redaction(root)
-    sections = [_section(record, own, records, redact) for own in _by_target(places)]
+    sections = [tree(_section(record, own, records, redact)) for own in _by_target(places)]
     _mark_undone(sections, records)
-    return {**whole(sections, incident), "record": record.chain(places), "sections": [tree(one) for one in sections]}
+    return {**whole(sections, incident), "record": record.chain(places), "sections": sections}
 
 
 def _section(record: Record, own: list[Place], records: Path, redact: Any) -> Json:

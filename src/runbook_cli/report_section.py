@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from runbook_cli.report_evidence import Said
 
 Json = dict[str, Any]
-LONG = 16384
-"""Characters of a diff."""
 _SHORT = 500
 _WRONG = ("critical", "unknown")
 NOTHING_CHANGED = "nothing was changed"
 """The reason that a module gives which had nothing to change."""
 _OPERATORS = {"==": "is", "!=": "is not", "in": "is one of", "not_in": "is none of"}
+_KEY = ("before", "wanted", "after", "status", "note")
 CURED = ("remedied",)
 
 
@@ -63,16 +62,16 @@ def section(lines: list[Json], seen_well: Json | None, records: Path, redact: Ca
         "seconds": _seconds(summary.get("seconds")),
         "seen_well": {"at": seen_well["at"], "run": seen_well["run"]} if seen_well else None,
         "impact": _impact(before, summary),
-        "causes": (causes := _causes(lines)),
+        "causes": _causes(lines),
         "signs": [_sign(one, shift, redact) for one in signs.shown(bad)],
-        "others": _others(decision, [one["cause"] for one in causes]),
+        "others": _others(decision, _acted_on(lines)),
         "unexplained": (decision.get("diagnosis") or {}).get("unexplained", []),
-        "refusals": [{key: line(one.get(key) or "") for key in one} for one in summary.get("refusals") or []],
+        "refusals": [_picked(one, ("rule", "reason", "next_step")) for one in summary.get("refusals") or []],
         "error": line(summary.get("error") or "") or None,
         "attempts": _attempts(lines),
         "acts": _acts(lines),
-        "keys": summary.get("keys") or {},
-        "findings": summary.get("findings") or [],
+        "keys": {name: _picked(row, _KEY) for name, row in (summary.get("keys") or {}).items()},
+        "findings": [_picked(row, ("where", "what", "hint")) for row in summary.get("findings") or []],
         "measured": summary.get("measured"),
         "proof": _proof(before, proof, summary),
         "final": {name: _status(check) for name, check in ((summary.get("final") or {}).get("checks") or {}).items()},
@@ -83,6 +82,11 @@ def section(lines: list[Json], seen_well: Json | None, records: Path, redact: Ca
         "next_step": line(summary.get("next_step") or "") or None,
         "broke_off": None if end else _broke_off(lines),
     }
+
+
+def _picked(row: Json, names: tuple[str, ...]) -> dict[str, str]:
+    """These values of a row, as texts; empty where there is none."""
+    return {name: "" if row.get(name) in (None, "") else line(row[name], _SHORT) for name in names}
 
 
 def _last(lines: list[Json], phase: str) -> Json:
@@ -242,7 +246,12 @@ def _facts(diagnosis: Json, cause: str) -> dict[str, str]:
     return {name: line(value, _SHORT) for name, value in ((diagnosis.get("facts") or {}).get(cause) or {}).items()}
 
 
-def _others(decision: Json, acted_on: list[str]) -> list[Json]:
+def _acted_on(lines: list[Json]) -> set[str]:
+    diagnoses = [one["entry"].get("diagnosis") or {} for one in lines if one["phase"] == "decided"]
+    return {str(diagnosis["chosen"]["cause"]) for diagnosis in diagnoses if diagnosis.get("chosen")}
+
+
+def _others(decision: Json, acted_on: set[str]) -> list[Json]:
     """The causes that were considered as well, and why they were not acted on."""
     diagnosis = decision.get("diagnosis") or {}
     held = [
@@ -300,7 +309,7 @@ def _act(one: Json) -> Json:
         "failed": bool(entry.get("failed") or entry.get("unreachable")),
         "predicted": bool(entry.get("check")),
         "changes": [_change(change) for change in entry.get("changes") or []],
-        "diff": clean(entry["diff"], LONG) if entry.get("diff") else None,
+        "diff": entry.get("diff"),
     }
 
 

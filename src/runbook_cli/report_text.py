@@ -8,7 +8,8 @@ import unicodedata
 from typing import Any
 
 LONGEST = 600
-"""Characters of a text in a report; a diff may have more."""
+"""Characters of a text in a report."""
+LONGEST_DIFF = 17000
 MOST = 400
 """Entries of one list or mapping in a report."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?|[@-Z\\-_]?)")
@@ -53,7 +54,11 @@ def tree(node: Any) -> Any:
     if isinstance(node, str):
         return clean(node)
     if isinstance(node, dict):
-        return {clean(str(name)): tree(item) for name, item in list(node.items())[:MOST]}
+        return {clean(str(name)): _of_name(name, item) for name, item in list(node.items())[:MOST]}
     if isinstance(node, list):
         return [tree(item) for item in node[:MOST]]
     return node
+
+
+def _of_name(name: object, item: Any) -> Any:
+    return clean(item, LONGEST_DIFF) if name == "diff" and isinstance(item, str) else tree(item)

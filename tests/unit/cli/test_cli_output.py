@@ -25,7 +25,7 @@ COMMANDS = {name: group.get_command(click.Context(group), name) for name in grou
 
 
 def test_the_commands() -> None:
-    assert set(COMMANDS) == {"list", "show", "diagnose", "run", "undo"}
+    assert set(COMMANDS) == {"list", "show", "diagnose", "run", "undo", "report"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

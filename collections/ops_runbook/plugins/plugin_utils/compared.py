@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module's answer shows as a difference, as the record keeps it: a unified diff without secrets, of bounded size."""
+"""What a module's answer shows as a difference, as the record keeps it: unified, bounded, and without secrets."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def conclude(facts: Json) -> Json:
         facts: As for `decide`, and `target`, `run`, `final` (last probe document), `changes` (`{object, before,
             after}`),
             `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds).
-            For reports, where given: `objectives` (the inventory's, such as `recovery_time_seconds`), `severity` (text).
+            For reports, where given: `objectives` (the inventory's: `recovery_time_seconds`), `severity` (text).
     """
     outcome = decide(facts)
     chosen, refusals = _cause_of(facts), _refusals(facts)
