@@ -45,6 +45,8 @@ class Record:
     places: list[Place] = field(default_factory=list)
     breaks: list[tuple[int, str]] = field(default_factory=list)
     """Where the chain does not hold: the line's number, and what is wrong."""
+    ends: dict[str, list[Place]] = field(default_factory=dict)
+    """host -> the lines with which its runs ended."""
     tied: dict[str, str] = field(default_factory=dict)
     """run -> the incident that it is tied to."""
 
@@ -59,14 +61,10 @@ class Record:
 
     def well_before(self, first: Place, target: str) -> Line | None:
         """The last line before first that ends a run with this target well."""
-        ends = [
-            place
-            for place in self.places
-            if place.number < first.number and place.host == first.host and place.phase in ENDS
-        ]
+        ends = [place for place in self.ends.get(first.host, []) if place.number < first.number]
         for line in self.lines(ends[-_BACK:])[::-1]:
             if line["entry"].get("target") == target and line["entry"].get("outcome") in WELL:
-                return None if line["entry"].get("check") and line["entry"]["outcome"] != "healthy" else line
+                return line
         return None
 
     def chain(self, places: list[Place]) -> dict[str, Any]:
@@ -119,9 +117,12 @@ def _index(record: Record, stream: Any) -> None:
             if named != previous or seq != expected:
                 record.breaks.append((number, f"does not follow line {number - 1}"))
             expected = seq + 1
-            record.places.append(Place(number, offset, len(raw), run, host, phase))
-            if phase in ENDS and b'"incident":"' in raw:
-                record.tied[run] = str(json.loads(raw)["entry"].get("incident"))
+            place = Place(number, offset, len(raw), run, host, phase)
+            record.places.append(place)
+            if phase in ENDS:
+                record.ends.setdefault(host, []).append(place)
+                if b'"incident":"' in raw:
+                    record.tied[run] = str(json.loads(raw)["entry"].get("incident"))
         previous, offset = hashlib.sha256(raw.rstrip(b"\n")).hexdigest(), offset + len(raw)
 
 

@@ -53,7 +53,7 @@ def _summed(events: list[Json]) -> list[Json]:
 
 
 def geometry(document: Json) -> Json:
-    """What the SVG draws: {width, height, axis, points: [{x, y, kind, at, what, detail, gap, from}]}.
+    """What the SVG draws: {width, height, axis, points: [{x, y, kind, at, what, detail, gap, from, way}]}.
 
     A longer wait is a longer line, by its logarithm: a night and a second both stay to be seen.
     """
@@ -68,6 +68,7 @@ def geometry(document: Json) -> Json:
                 **step,
                 "y": round(y, 1),
                 "from": above,
+                "way": _way(points[-1]["kind"] if points else "", step["kind"]),
                 "clock": str(step["at"])[11:19],
                 "what": _cut(step["what"], _LABEL),
                 "detail": _cut(step["detail"] or "", _DETAIL),
@@ -75,6 +76,13 @@ def geometry(document: Json) -> Json:
             }
         )
     return {"width": WIDTH, "height": round(y + 34.0, 1), "axis": AXIS, "points": points}
+
+
+def _way(before: str, kind: str) -> str:
+    """How the line to a step is drawn: nobody knew yet, it went well, or people and programs were at work."""
+    if before == "bad" and kind == "look":
+        return "unseen"
+    return "well" if kind == "good" and before in ("act", "good") else "work"
 
 
 def _cut(text: str, most: int) -> str:

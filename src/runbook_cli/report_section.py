@@ -189,12 +189,12 @@ def _impact(before: Json, summary: Json) -> Json:
             {"check": name, "status": "critical", "seen": line(text, _SHORT), "value": None, "limit": None}
             for name, text in (summary.get("failing") or {}).items()
         ]
-    working = [
+    others = [
         {"check": name, "status": check["status"], "seen": line(check["summary"], _SHORT)}
         for name, check in checks.items()
         if check["status"] not in _WRONG
     ]
-    return {"failing": wrong, "working": working}
+    return {"failing": wrong, "others": others}
 
 
 def _failing(name: str, check: Json) -> Json:

@@ -67,7 +67,7 @@ def test_a_cure_tells_cause_evidence_change_proof_and_undo() -> None:
     assert [check["check"] for check in one["impact"]["failing"]] == list(entry(run, "outcome")["failing"])
     assert one["impact"]["failing"][0]["value"] == "active_state is failed"
     assert one["impact"]["failing"][0]["limit"] == "active_state is none of active, reloading, activating"
-    assert "disk" in [check["check"] for check in one["impact"]["working"]]
+    assert "disk" in [check["check"] for check in one["impact"]["others"]]
     others = {other["cause"]: other for other in one["others"]}
     assert others["masked"]["facts"] == {"unit.load_state": "loaded"}
     assert "killed" not in others
