@@ -192,7 +192,7 @@ def _lost(run: Run, intent: Line | None) -> None:
 def _add(run: Run, host: str, entry: Line) -> None:
     _once(run.modules, entry["module"])
     _once(run.changed, host)
-    for step in _steps(entry.get("undo") or {}):
+    for step in undo_steps(entry.get("undo") or {}):
         _once(run.stuck.setdefault(str(step.get("reason")), []) if step.get("kind") == "none" else run.hosts, host)
 
 
@@ -208,10 +208,11 @@ def _mark_undone(runs: dict[str, Run], run: Run, intent: Line, failed: bool) -> 
             runs[run.undoes].undone[intent["host"]] = run.id
 
 
-def _steps(undo: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def undo_steps(undo: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The single steps of what a changing module returned as its undo."""
     if undo.get("kind") == "steps":
         for step in undo["steps"]:
-            yield from _steps(step)
+            yield from undo_steps(step)
     elif undo:
         yield undo
 

@@ -29,6 +29,7 @@ FIRST_STEPS = example(
     "diagnose recover_mongodb -i inventories/lab",
     "run recover_mongodb -i inventories/lab --limit db1",
     "undo last -i inventories/lab --check",
+    "report last --output report.html",
     "history",
 )
 
@@ -404,6 +405,50 @@ def history_(output: Output, /, run: str | None, verified: bool, **options: Any)
     from runbook_cli.story import listed, one
 
     return one(records, run) if run else listed(records, incident=options["incident"], **chosen)
+
+
+@cli.command(
+    epilog=example(
+        "report last",
+        "report 20260105T020007Z-3fa9c1 --output report.html",
+        "report --incident INC-2041 --as html --output /srv/reports/INC-2041",
+    )
+)
+@click.argument("run", required=False, shell_complete=offers("runs"))
+@click.option(
+    "--incident",
+    metavar="ID",
+    help="All runs that are tied to this ticket, in one report. For example runbook report --incident INC-2041",
+)
+@click.option("--host", metavar="HOST", help="Only this host. For example runbook report last --host db1")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["markdown", "html"]),
+    help="The kind of text; else by the ending of --output (.md, .html), else markdown. For example --as html",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    help="Write it to a file that only you can read, instead of showing it. For example --output report.html",
+)
+@click.option(
+    "--records",
+    metavar="DIR",
+    envvar="OPS_RUNBOOK_RECORDS",
+    help="Where the record lies [OPS_RUNBOOK_RECORDS], else ~/.local/state/ops-runbook. "
+    "For example --records /var/log/ops-runbook",
+)
+@common
+def report(run: str | None, project: str | None, records: str | None, **options: Any) -> Answer:
+    """Report on a run, or on all runs of an incident: when, why, what was changed, how it was proven and is undone.
+
+    RUN is a run's id, or 'last'. From the record and the evidence alone; no host is visited.
+    """
+    from runbook_cli.project import find_root, records_path
+    from runbook_cli.report_command import Wanted, report_on
+
+    return report_on(find_root(project), records_path(records), Wanted(run=run, **options))
 
 
 def _go(output: Output, **options: Any) -> Answer:

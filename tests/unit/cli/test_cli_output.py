@@ -25,7 +25,19 @@ COMMANDS = {name: group.get_command(click.Context(group), name) for name in grou
 
 
 def test_the_commands() -> None:
-    assert set(COMMANDS) == {"list", "show", "diagnose", "run", "undo", "doctor", "drill", "completion"}
+    assert set(COMMANDS) == {
+        "list",
+        "show",
+        "diagnose",
+        "run",
+        "undo",
+        "doctor",
+        "drill",
+        "completion",
+        "hold",
+        "history",
+        "report",
+    }
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -84,6 +84,7 @@ def test_a_good_condition_is_accepted(when: str) -> None:
         ({"remedy": ""}, "remedy is missing"),
         ({"explains": ["nope"]}, "explains an unknown check 'nope'"),
         ({"remedies": ["x"]}, "remedies is not a key of a cause"),
+        ({"prevent": ["x"]}, "prevent is not a text"),
     ],
 )
 def test_a_malformed_cause_is_refused(changes: dict, says: str) -> None:
@@ -110,6 +111,21 @@ def test_the_first_cause_that_holds_is_chosen_and_a_tried_remedy_is_not() -> Non
     assert found["unexplained"] == ["port"]
     assert diagnosis.diagnose(seen, [CAUSE, second], ["start_service"])["chosen"]["cause"] == "other"
     assert diagnosis.diagnose(seen, [CAUSE, second], ["start_service", "restore_config"])["chosen"] is None
+
+
+def test_a_cause_may_say_how_to_prevent_it() -> None:
+    assert diagnosis.validate([cause(prevent="Find out who sends signals.")], CHECKS) == []
+
+
+def test_what_each_condition_looked_at_is_kept_as_far_as_it_is_known() -> None:
+    second = cause(cause="other", when="checks.port.status == 'ok' && checks.unit.data.result == 'x'")
+    seen = document(unit={"data": {"result": "signal"}}, port={"status": "unknown"})
+    assert diagnosis.diagnose(seen, [CAUSE, second])["facts"] == {
+        "killed": {"unit.result": "signal"},
+        "other": {"unit.result": "signal"},
+    }
+    known = document(unit={"data": {}}, port={"status": "ok"})
+    assert diagnosis.diagnose(known, [CAUSE, second])["facts"] == {"killed": {}, "other": {"port status": "ok"}}
 
 
 @pytest.mark.parametrize(

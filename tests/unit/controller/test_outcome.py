@@ -128,6 +128,14 @@ def test_a_cure_says_what_it_did() -> None:
     assert line(said, "next step") == "none"
 
 
+def test_what_a_report_needs_is_in_the_summary() -> None:
+    said = outcome.conclude(facts(objectives={"recovery_time_seconds": 60}, severity="SEV2"))["summary"]
+    assert (said["objectives"], said["severity"]) == ({"recovery_time_seconds": 60}, "SEV2")
+    assert said["final"]["checks"]["dns"] == {"status": "ok", "summary": "fine"}
+    plain = outcome.conclude(facts())["summary"]
+    assert (plain["objectives"], plain["severity"]) == ({}, None)
+
+
 def test_of_a_change_only_what_differs_is_shown() -> None:
     change = {
         "object": "mongod.service",

@@ -27,7 +27,7 @@ options:
       - The causes in order of precedence.
       - Each has C(cause), C(when) (JMESPath over the document), C(explains) (names of checks), C(why), C(remedy),
         C(risk)
-        (V(low), V(medium), V(high) or V(destructive)), and may have C(ask) and C(next_step).
+        (V(low), V(medium), V(high) or V(destructive)), and may have C(ask), C(next_step) and C(prevent).
       - An expression that does not compile, names an unknown check or field, or names none statically, is refused.
     type: list
     elements: dict
@@ -83,6 +83,10 @@ diagnosis:
       description: Critical checks that no holding cause explains.
       type: list
       elements: str
+      returned: always
+    facts:
+      description: What each cause's condition looked at, as far as it is known, by cause; C({unit.result: signal}).
+      type: dict
       returned: always
 """
 

@@ -27,7 +27,7 @@ RISKS = ("low", "medium", "high", "destructive")
 PARTS = ("data", "status", "summary")
 FALSE = "the condition is false"
 _REQUIRED = ("cause", "when", "explains", "why", "remedy", "risk")
-_OPTIONAL = ("ask", "next_step", "disrupts")
+_OPTIONAL = ("ask", "next_step", "disrupts", "prevent")
 _DYNAMIC = {
     "pipe": "a pipe hides which check is meant",
     "current": "@ hides which check is meant",
@@ -147,6 +147,8 @@ def _problems(cause: Json, checks: dict[str, Json]) -> t.Iterator[str]:
         for key in cause
         if key not in (*_REQUIRED, *_OPTIONAL)
     )
+    if not isinstance(cause.get("prevent", ""), str):
+        yield "prevent is not a text; say in a sentence or two what keeps it from coming back"
     if cause.get("risk") not in (None, *RISKS):
         yield f"risk {cause['risk']!r} is none of {', '.join(RISKS)}"
     yield from (
@@ -220,6 +222,19 @@ def _evaluated(condition: str, document: Json) -> tuple[bool, str]:
     return bool(value), "" if value else FALSE
 
 
+def facts_of(cause: Json, document: Json) -> Json:
+    """What the cause's condition looked at, as far as it is known: {"unit.active_state": "failed"}."""
+    found: Json = {}
+    for reference in references(cause["when"]):
+        if _undetermined(reference, document) is None:
+            check = document["checks"][reference.check]
+            if reference.field is None:
+                found[f"{reference.check} {reference.part}"] = check[reference.part]
+            else:
+                found[f"{reference.check}.{reference.field}"] = check["data"][reference.field]
+    return found
+
+
 def diagnose(document: Json, causes: list[Json], tried: t.Collection[str] = ()) -> Json:
     """Name the causes that hold.
 
@@ -230,7 +245,8 @@ def diagnose(document: Json, causes: list[Json], tried: t.Collection[str] = ()) 
 
     Returns:
         `causes` (those that hold, in order), `chosen` (the first whose remedy was not tried, or None), `rejected`
-        (`{cause, reason}` each), `unexplained` (critical checks that no holding cause explains).
+        (`{cause, reason}` each), `unexplained` (critical checks that no holding cause explains), `facts` (cause ->
+        what its condition looked at, see facts_of).
     """
     holding: list[Json] = []
     rejected: list[Json] = []
@@ -247,4 +263,5 @@ def diagnose(document: Json, causes: list[Json], tried: t.Collection[str] = ()) 
         "chosen": next((cause for cause in holding if cause["remedy"] not in tried), None),
         "rejected": rejected,
         "unexplained": [name for name in critical if name not in explained],
+        "facts": {cause["cause"]: facts_of(cause, document) for cause in causes},
     }

@@ -28,7 +28,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 
 from ..module_utils import errors
-from . import foreseen, guard, outcome, record
+from . import compared, foreseen, guard, outcome, record, wording
 from .packing import PACKAGE, Call, program
 
 record.run_id()  # when this module is imported, in the main process, so that all workers share it
@@ -131,7 +131,8 @@ class LightAction(ActionBase):
     def ending(self, concluded: dict[str, t.Any]) -> dict[str, t.Any]:
         """What the record says at the end of a run on a host."""
         incident = os.environ.get("OPS_RUNBOOK_INCIDENT")
-        return {**concluded["summary"], "check": bool(self._task.check_mode), "incident": incident}
+        about = {"check": bool(self._task.check_mode), "incident": incident}
+        return {**concluded["summary"], **about, "commands": wording.commands(record.run_id())}
 
     def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """The whole work after validation; modules that live on the controller alone replace this."""
@@ -176,6 +177,8 @@ class LightAction(ActionBase):
             raise
         kept = ("changed", "changes", "undo", "failed", "msg", "message")
         said = {key: answer[key] for key in kept if key in answer}
+        diff = compared.unified(answer.get("diff") or {})
+        said |= {"diff": diff} if diff else {}
         record.append(where, run, host, "acted", {"module": self.NAME, "check": about["check"], **said})
         return self.concluded(answer, params, task_vars)
 

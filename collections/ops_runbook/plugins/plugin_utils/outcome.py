@@ -94,6 +94,7 @@ def conclude(facts: Json) -> Json:
             after}`),
             `undo` (list of what changing modules returned), `evidence` (path or None), `seconds` (phase -> seconds),
             perhaps `would_change` and `would_fail` (see foreseen.of_lines), `alert` (arguments of recurrence.answered).
+            For reports, where given: `objectives` (the inventory's: `recovery_time_seconds`), `severity` (text).
     """
     outcome = decide(facts)
     alert = answered(**facts["alert"]) if outcome == "healthy" and facts.get("alert") else None
@@ -120,6 +121,9 @@ def conclude(facts: Json) -> Json:
         "evidence": facts["evidence"],
         "seconds": facts["seconds"],
         "next_step": _next_step(outcome, facts, chosen, refusals),
+        "final": _seen(facts["final"]),
+        "objectives": facts.get("objectives") or {},
+        "severity": facts.get("severity") or None,
     }
     return {"outcome": outcome, "target": facts["target"], "summary": summary, "lines": wording.lines(summary, facts)}
 
@@ -188,6 +192,12 @@ def _cause_of(facts: Json) -> Json | None:
         return t.cast("Json", facts["history"][-1]["chosen"])
     chosen = (facts["diagnosis"] or {}).get("chosen")
     return t.cast("Json | None", chosen or (facts["history"][-1]["chosen"] if facts["history"] else None))
+
+
+def _seen(document: Json) -> Json:
+    """A probe document without its measurements."""
+    checks = {name: {key: check[key] for key in ("status", "summary")} for name, check in document["checks"].items()}
+    return {"taken_at": document.get("taken_at"), "status": document["status"], "checks": checks}
 
 
 def _failing(document: Json) -> dict[str, Json]:
