@@ -28,7 +28,8 @@ PROGRAMS = "/usr/local/lib/lab/killed"
 ENTRY = re.compile(rb"module_utils\.(\w+) import run\b")
 CHANGING = ("lease", "service", "baseline", "ownership", "limits", "environment", "disk_reclaim", "undo")
 """Entries of the modules that write on a target."""
-QUICK = {"remediate_stabilization_window": 1, "remediate_steady": 0}
+EASY = {"remediate_stabilization_window": 1, "mongodb_timeout": 20, "remediate_timeout": 60}
+"""A short window; and patience, because it is states that are looked at here, on a machine that may be busy."""
 KEPT = f"{PROGRAMS}/mongod.default"
 PRISTINE = (
     f"systemctl stop {UNIT} 2>/dev/null; systemctl unmask {UNIT}; cp -p {KEPT} {CONFIG};"
@@ -143,7 +144,7 @@ def begin(playbook: str, records: Path, extra: Json, at: int = 0, who: str = "al
     argv = [lab.command("ansible-playbook"), "-i", lab.INVENTORY, f"playbooks/{playbook}.yml", "--limit", HOST]
     with output.open("w") as stream:
         process = subprocess.Popen(
-            [*argv, "-e", json.dumps({**QUICK, **extra})],
+            [*argv, "-e", json.dumps({**EASY, **extra})],
             cwd=lab.ROOT,
             env=env,
             stdout=stream,

@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+import typing as t
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -92,12 +93,12 @@ def _json(path: Path) -> object:
         return f"broken: {error}"
 
 
-def replay(job: dict[str, object]) -> list[dict[str, object]]:
+def replay(job: dict[str, t.Any]) -> list[dict[str, object]]:
     """Kill the program at one moment after the other, until it has no more; what was left each time."""
     found = []
-    for when in job["only"] or range(1, MOST):  # type: ignore[union-attr]
+    for when in job["only"] or range(1, MOST):
         subprocess.run(["/bin/sh", "-c", str(job["broken"])], check=False, capture_output=True, timeout=60)
-        for number in job["before"]:  # type: ignore[attr-defined]
+        for number in job["before"]:
             with (PROGRAMS / f"{number:03}.py").open("rb") as text:
                 subprocess.run(PYTHON, stdin=text, check=True, capture_output=True, timeout=60)
         killed = kill(PROGRAMS / f"{job['number']:03}.py", when, str(job["who"]))

@@ -77,7 +77,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         record.append = announced(record.append, line)
-        light.LightAction.call = announced(light.LightAction.call, sent)
+        light.LightAction.call = announced(light.LightAction.call, sent)  # type: ignore[method-assign]
         for name in ("ensure_directory", "write_file"):
             function = announced(getattr(evidence_collect, name), lambda path, *_: f"keep {Path(path).name}")
             setattr(evidence_collect, name, function)
