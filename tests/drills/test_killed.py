@@ -113,13 +113,11 @@ class Drill:
         return " ".join([*found, f"config {config}", f"owners {','.join(left['owners'])}"])
 
     def follow(self, records: Path, ended: Ended, left: Json) -> None:
-        """Undo what broke off, once for each state of host and record; let the next run cure, once for each host's."""
+        """Let the next run cure, once for each state of the host; undo what broke off, once for each of the record."""
         killed.bring_lease_forward()
         state = self.state(left)
         known = [line["entry"] for line in killed.lines(records, ended.run) if line["phase"] == "acted"]
         said = killed.told(records, ended.run)
-        if said and self.is_new(f"{state} {[entry['module'] for entry in known]} {said.unknown}"):
-            self._undo(records, ended)
         if state not in CURED:
             CURED.add(state)
             after = killed.play("recover_mongodb", records, self.remedy.extra)
@@ -130,6 +128,8 @@ class Drill:
             assert killed.outcome(records, after.run) in WELL
             assert self.state(killed.look()) == "active success loaded config good owners mongodb", state
             assert lab.data(HOST)["missing"] == 0
+        if said and self.is_new(f"{state} {[entry['module'] for entry in known]} {said.unknown}"):
+            self._undo(records, ended)
 
     def is_new(self, state: str) -> bool:
         """Whether it was not followed yet."""
