@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LAB := lab/lab
 
-.PHONY: help setup demo test lint unit sanity molecule drills docs versions lab-up lab-down lab-shell lab-status bench clean
+.PHONY: help setup demo test lint unit sanity molecule drills docs versions packaging lab-up lab-down lab-shell lab-status bench clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ docs: setup ## The documentation is whole and its commands work
 versions: setup ## Both ends of the supported versions
 	@$(BIN)/python tests/run.py versions
 
+packaging: setup ## Wheel, Galaxy artifact and execution environment, away from the checkout
+	@$(BIN)/python tests/run.py packaging
+
 lab-up: setup ## Boot the lab hosts (HOST="db1 db2" for some)
 	@$(LAB) up $(HOST)
 
@@ -53,11 +56,12 @@ lab-shell: ## A shell on a host as the inventory logs in: make lab-shell HOST=db
 lab-status: ## Which lab hosts run
 	@$(LAB) status
 
-bench: setup ## A fleet tuned and its logs rotated beside peers, logs counted beside grep and jq (about 45 minutes)
+bench: setup ## A fleet tuned and its logs rotated beside peers, logs counted beside grep and jq, a database brought back (about 45 minutes)
 	@tests/bench/setup.sh
 	@$(BIN)/python -m tests.bench
 	@$(BIN)/python -m tests.bench.rotation
 	@PYTHONPATH=collections:. $(BIN)/python -m tests.bench.logs --write
+	@$(BIN)/python -m tests.bench.recovery
 
 clean: lab-down ## End the lab and remove .venv and caches of this checkout
 	@rm -rf .venv .venv-core221 .venv-bench .pytest_cache .mypy_cache .ruff_cache .coverage dist

@@ -23,7 +23,7 @@ from lanes import Result, Step, of_lane
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = ROOT / "artifacts"
 DESK = ("lint", "unit", "sanity")
-LAB = ("drills", "molecule", "docs", "versions", "bench", "demo")
+LAB = ("drills", "molecule", "docs", "versions", "packaging", "bench", "demo")
 TAIL = 60
 LIMIT = 3000
 """Seconds that one step may take before it is ended."""

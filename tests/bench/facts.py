@@ -14,19 +14,21 @@ from pathlib import Path
 from tests.bench.contestants import BENCH
 
 
-def gather() -> dict[str, str]:
-    """Name -> value, in the order in which they are told."""
+def gather(peers: bool = True) -> dict[str, str]:
+    """Name -> value, in the order in which they are told; the peers of `.venv-bench` only where they take part."""
     return {
         "Date": time.strftime("%Y-%m-%d", time.gmtime()),
         "Machine": f"{os.cpu_count()} cores ({_cpu_model()}), {_memory()} GiB; the hosts run on it, too",
         "System": f"{_os_release()}, Linux {platform.release()}, {_first_line('podman', '--version')}",
         "Controller": f"Python {platform.python_version()}, ansible-core {_version(sys.executable, 'ansible-core')}, "
         f"{_first_line('ssh', '-V').split(',')[0]}",
-        "Peers": ", ".join(
-            [f"{name} {_version(str(BENCH / 'bin/python'), name)}" for name in ("pyinfra", "paramiko")]
-            + [f"{name} {_collection(name)}" for name in ("ansible.posix", "community.general")]
-        ),
+        **({"Peers": _peers()} if peers else {}),
     }
+
+
+def _peers() -> str:
+    packages = [f"{name} {_version(str(BENCH / 'bin/python'), name)}" for name in ("pyinfra", "paramiko")]
+    return ", ".join([*packages, *(f"{name} {_collection(name)}" for name in ("ansible.posix", "community.general"))])
 
 
 def _cpu_model() -> str:

@@ -56,11 +56,24 @@ class Host(t.NamedTuple):
 @contextlib.contextmanager
 def running() -> t.Iterator[t.Callable[[int], list[Host]]]:
     """Gives a function that makes so many hosts run; in the end nothing of them is left. One bench at a time."""
+    with _alone():
+        yield _up
+
+
+@contextlib.contextmanager
+def database() -> t.Iterator[Host]:
+    """A host with a database, as running."""
+    with _alone():
+        yield _booted(["db1"])[0]
+
+
+@contextlib.contextmanager
+def _alone() -> t.Iterator[None]:
     STATE.mkdir(parents=True, exist_ok=True)
     with (STATE / "bench.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            yield _up
+            yield
         finally:
             _lab("down")
 
@@ -73,13 +86,16 @@ def _lab(*arguments: str) -> None:
 
 def _up(count: int) -> list[Host]:
     """The first hosts of the fleet, with a copy of what is put back before each run."""
-    wanted = [f"fleet{number:02d}" for number in range(1, count + 1)]
+    hosts = _booted([f"fleet{number:02d}" for number in range(1, count + 1)])
+    on_all(hosts, "[ -e /run/bench/sysctl ] || {" + KEEP + "}")
+    return hosts
+
+
+def _booted(wanted: list[str]) -> list[Host]:
     _lab("up", *wanted)
     argv = [*AS_ROOT, "podman", "inspect", *(f"{NAME}-{name}" for name in wanted)]
     found = json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=120).stdout)
-    hosts = [_host(name, entry) for name, entry in zip(wanted, found, strict=True)]
-    on_all(hosts, "[ -e /run/bench/sysctl ] || {" + KEEP + "}")
-    return hosts
+    return [_host(name, entry) for name, entry in zip(wanted, found, strict=True)]
 
 
 def _host(name: str, entry: dict[str, t.Any]) -> Host:

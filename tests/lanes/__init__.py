@@ -159,6 +159,11 @@ def versions(root: Path, artifacts: Path) -> list[Step]:
     ]
 
 
+def packaging(_root: Path, artifacts: Path) -> list[Step]:
+    """Wheel, Galaxy artifact and execution environment work without the checkout."""
+    return [pytest_step("packaging", artifacts, ["tests/packaging"])]
+
+
 _LANES: dict[str, Callable[[Path, Path], list[Step]]] = {
     "lint": lint,
     "unit": unit,
@@ -167,6 +172,7 @@ _LANES: dict[str, Callable[[Path, Path], list[Step]]] = {
     "molecule": molecule,
     "docs": docs,
     "versions": versions,
+    "packaging": packaging,
     "bench": bench,
     "demo": demo,
 }

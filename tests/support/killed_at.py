@@ -7,8 +7,12 @@ killed_at.py WHEN WHO WATCHED COMMAND...
 Every system call of the command and of its children is waited for (ptrace). A moment is: names, inodes or sizes below
 WATCHED (folders and files, joined by `:`) are not what they were a call before, or a child begins or ends a program.
 A kill between two moments would leave the same disk, so that these are all there are. WHO is `all`, or `first`: then
-children go on as orphans. A path that ends with `!` is watched without its size, because somebody else writes into it,
-and a folder without what is in it.
+children go on as orphans. `hold:FILE` kills nobody: all of it stands still at that moment until there is such a file,
+and meanwhile there is FILE.held. A path that ends with `!` is watched without its size, because somebody else writes
+into it, and a folder without what is in it.
+
+A program whose command line contains one of the words of $KILLED_AT_LOOKS (joined by `:`) only looks, as often as it
+takes: neither its beginning nor its end is a moment.
 
 Its last line is one JSON document: moments (up to the kill, in words), killed, and code (None where it was killed).
 """
@@ -20,6 +24,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 TRACEME, SYSCALL, DETACH, SETOPTIONS = 0, 24, 17, 0x4200
@@ -85,6 +90,8 @@ class Run:
         self.first = start(argv)
         self.alive = {self.first}
         self.inside: set[int] = set()  # between the entry and the exit of a call
+        self.looks = [word for word in os.environ.get("KILLED_AT_LOOKS", "").split(":") if word]
+        self.looking: set[int] = set()
         self.killed, self.code = False, 0
 
     def go(self) -> None:
@@ -105,7 +112,7 @@ class Run:
         self.alive.discard(pid)
         if pid == self.first:
             self.code = os.waitstatus_to_exitcode(status)
-        elif not self.killed:
+        elif not self.killed and pid not in self.looking:
             self.moment("end")
 
     def stopped(self, pid: int, status: int) -> None:
@@ -118,7 +125,7 @@ class Run:
             if pid not in self.inside:
                 self.compare()
         elif event == EVENT_EXEC:
-            self.moment("exec " + " ".join(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").split())[:60])
+            self.began(pid, " ".join(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").split()))
         if self.killed:
             if self.who == "first" and pid != self.first:
                 ptrace(DETACH, pid)
@@ -126,6 +133,13 @@ class Run:
             return
         quiet = event or number == signal.SIGTRAP | 0x80 or (new and number == signal.SIGSTOP)
         ptrace(SYSCALL, pid, 0 if quiet else number)
+
+    def began(self, pid: int, command: str) -> None:
+        """A process is another program now."""
+        if any(word in command for word in self.looks):
+            self.looking.add(pid)
+        else:
+            self.moment(f"exec {command}"[:65])
 
     def compare(self) -> None:
         """Whether the disk is another one."""
@@ -138,9 +152,21 @@ class Run:
         """Kill, if it is the one."""
         self.moments.append(what)
         if len(self.moments) == self.when and not self.killed:
+            if self.who.startswith("hold:"):
+                hold(Path(self.who[5:]))
+                return
             self.killed = True
             for pid in [self.first] if self.who == "first" else list(self.alive):
                 os.kill(pid, signal.SIGKILL)
+
+
+def hold(file: Path) -> None:
+    """Wait for the file; who is traced goes no further meanwhile."""
+    held = file.with_name(f"{file.name}.held")
+    held.touch()
+    while not file.exists():
+        time.sleep(0.02)
+    held.unlink()
 
 
 def main() -> None:

@@ -96,6 +96,19 @@ class TestAcquire:
         assert found["changes"][0]["before"]["run_id"] == "run-1"
         assert stored(folder)["run_id"] == "run-2"
 
+    def test_the_act_of_a_run_that_broke_off_is_known_until_a_lease_is_given_back(self, folder: pathlib.Path) -> None:
+        call("acquired")
+        assert "acted" not in stored(folder)
+        with lease.fence("db1/mongodb", "run-1", 1):
+            acted = stored(folder)["acted"]
+        assert acted == pytest.approx(locks.boot_clock()[1], abs=5)
+        expire(folder)
+        call("acquired", "run-2")
+        assert stored(folder)["acted"] == acted
+        call("released", "run-2")
+        call("acquired", "run-3")
+        assert "acted" not in stored(folder)
+
     def test_an_ended_one_whose_act_still_runs_is_not(self, folder: pathlib.Path) -> None:
         call("acquired")
         with lease.fence("db1/mongodb", "run-1", 1):

@@ -61,6 +61,7 @@ def checks(tmp_path: Path) -> Iterator[dict[str, Any]]:
             "file": {"type": "file", "path": "/etc/passwd", "files": [{"path": "/etc/passwd", "owner": "nobody"}]},
             "journal": {"type": "journal", **unit, **patterns},
             "log": {"type": "log", "path": str(tmp_path / "app.log"), **patterns, "cursor": {"inode": 0, "offset": 0}},
+            "lease": {"type": "lease", "name": "nobody"},
             "memory": {"type": "memory", "expect": "total_bytes > `1`"},
             "mongodb": {"type": "mongodb", "port": 1},
             "oom_kills": {"type": "oom_kills", "warning": []},

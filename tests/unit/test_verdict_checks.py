@@ -129,6 +129,7 @@ def test_the_types_own_rules_are_valid() -> None:
         "dns": {"name": "x"},
         "file": {"path": "/"},
         "journal": {"unit": "x", "patterns": {"a": "b"}},
+        "lease": {"name": "x"},
         "reclaimable": {"path": "/", "free_percent": 20},
         "log": {"path": "/x", "patterns": {"a": "b"}},
         "process": {"unit": "x"},

@@ -58,6 +58,13 @@ LINES = [
     ("log", {"exists": True}, "lines match, but carry no time"),
     ("log", {"counts": {"a": 0}, "last": {"a": None}}, "no line matches"),
     ("journal", {"counts": {"a": 1, "b": 3, "c": 0}, "last": {"a": "x", "b": "y"}}, "a 1, b 3: y"),
+    ("lease", {"run": None}, "no run has the service's lease"),
+    ("lease", {"run": "r", "expires_seconds": 9.0, "acted_since_change": None}, "run r has the lease"),
+    (
+        "lease",
+        {"run": "r", "expires_seconds": -9.0, "acted_since_change": True},
+        "run r never gave the lease back; what was done under it was done after the unit changed",
+    ),
     (
         "memory",
         {"used_percent": 12.5, "available_bytes": 2048, "unit_used_percent": 90.0},

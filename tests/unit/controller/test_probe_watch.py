@@ -50,3 +50,18 @@ def test_the_window_is_never_below_twice_the_restart_delay() -> None:
     assert not _is_over(looping, PARAMS, 20), "the timeout grows with the window"
     looping.see(document("ok", 5.0), 10)
     assert looping.stable
+
+
+@pytest.mark.parametrize(
+    ("looks", "seconds"),
+    [
+        ([(0, "critical")], 1.0),
+        ([(0, "ok")], 1.0),
+        ([(0, "ok"), (2.25, "ok")], 0.75),
+        ([(0, "ok"), (2.99, "ok")], 0.05),
+        ([(0, "ok"), (2, "critical")], 1.0),
+    ],
+    ids=["not well", "just well", "the window ends before", "hardly anything is left", "not well any more"],
+)
+def test_the_last_look_comes_when_the_window_ends(looks: list[tuple[float, str]], seconds: float) -> None:
+    assert watched(*looks).pause(1.0) == pytest.approx(seconds)

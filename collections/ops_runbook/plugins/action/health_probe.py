@@ -44,7 +44,7 @@ class ActionModule(LightAction):
             watch.see(document, time.monotonic())
             if not params["stable_for"] or _is_over(watch, params, time.monotonic() - began):
                 return _result(document, watch, answer)
-            time.sleep(params["interval"])
+            time.sleep(watch.pause(params["interval"]))
 
 
 def _is_over(watch: verdict.Watch, params: Json, spent: float) -> bool:

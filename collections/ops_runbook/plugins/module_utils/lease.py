@@ -2,9 +2,10 @@
 """One remedy per target at a time, whichever controller it comes from: a lease on the target that ends by itself.
 
 `/run/ops-runbook/<name>.json` says who holds it and until when, in seconds of CLOCK_BOOTTIME, which no clock step
-moves. Expiry is the release: a controller that dies releases nothing. An act that still runs when the lease expires
-keeps others out by a shared flock on `<name>.lock`, which the kernel drops when the process ends. All changes of the
-files happen under an exclusive flock on the directory.
+moves, and when the last act began under it (`acted`, which the next run's lease takes over where this one was never
+given back). Expiry is the release: a controller that dies releases nothing. An act that still runs when the lease
+expires keeps others out by a shared flock on `<name>.lock`, which the kernel drops when the process ends. All changes
+of the files happen under an exclusive flock on the directory.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def fence(lease: str, run_id: str | None, seconds: float) -> Iterator[None]:
     with mutex(DIRECTORY):
         seen = look(lease_name(lease), run_id)
         _demand(seen)
-        _write(seen, _extended(seen, seconds))
+        _write(seen, dict(_extended(seen, seconds), acted=boot_clock()[1]))
         lock = _lock_act(seen.name)
     try:
         yield
@@ -262,6 +263,8 @@ def _acquire(seen: Seen, holder: str, ttl: float, check: bool) -> dict[str, Any]
         "expires": now + ttl,
         "taken_at": utc(time.time()),
     }
+    if seen.lease and "acted" in seen.lease:  # under a lease that was never given back: that run broke off
+        taken["acted"] = seen.lease["acted"]
     if not check:
         _write(seen, taken)
     message = "the lease is taken for %g s" % ttl

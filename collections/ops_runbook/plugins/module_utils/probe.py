@@ -23,6 +23,7 @@ TYPES = (
     "dns",
     "file",
     "journal",
+    "lease",
     "log",
     "memory",
     "mongodb",

@@ -41,6 +41,8 @@ options:
         service whose files are compared with its baseline, and C(limit).
       - V(journal) takes C(unit), C(patterns), C(window), C(limit) and C(cursor) and counts patterns in the unit's
         journal.
+      - V(lease) takes C(name) and C(unit) and tells whether a run has the service's lease, and whether one that never
+        gave it back acted after the unit's last change of state.
       - V(log) takes C(path), C(patterns), C(window), C(unit), C(limit) and C(cursor) and counts patterns in a log
         file, across
         rotation.
@@ -240,6 +242,7 @@ if PACKED:  # Ansible packs what it sees imported; probe.run imports only the co
         dns,
         file,
         journal,
+        lease,
         log,
         memory,
         mongodb,

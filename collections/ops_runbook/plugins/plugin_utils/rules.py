@@ -33,6 +33,7 @@ DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
     ),
     "journal": ([_rule("matched", ">", 0)], []),
     "log": ([_rule("matched", ">", 0), _rule("gap", "==", True)], []),
+    "lease": ([], []),
     "memory": (
         [_rule("used_percent", ">", 80, "percent"), _rule("unit_used_percent", ">", 80, "percent")],
         [_rule("used_percent", ">", 90, "percent"), _rule("unit_used_percent", ">", 95, "percent")],
@@ -167,6 +168,14 @@ def _patterns(data: Json) -> str:
     return f"{', '.join(f'{one} {count}' for one, count in hits.items())}: {str(data['last'][name])[:160]}"
 
 
+def _lease(data: Json) -> str:
+    if data["run"] is None:
+        return "no run has the service's lease"
+    ended = data["expires_seconds"] < 0
+    told = f"run {data['run']} {'never gave the lease back' if ended else 'has the lease'}"
+    return f"{told}; what was done under it was done after the unit changed" if data["acted_since_change"] else told
+
+
 def _memory(data: Json) -> str:
     unit = data["unit_used_percent"]
     own = f", the unit {unit:g} % of its limit" if unit is not None else ""
@@ -277,6 +286,7 @@ _SUMMARIES: dict[str, t.Callable[[Json], str]] = {
     "file": _file,
     "journal": _patterns,
     "log": _patterns,
+    "lease": _lease,
     "memory": _memory,
     "mongodb": _mongodb,
     "oom_kills": _oom_kills,

@@ -188,6 +188,12 @@ class Watch:
         self.was_well = self.was_well or well
         self.stable = well and self.seconds >= self.window
 
+    def pause(self, interval: float) -> float:
+        """Seconds until the next look: the interval, or what is left of the window where that is less."""
+        if self._since is None:
+            return interval
+        return min(interval, max(0.05, self.window - self.seconds))
+
 
 def _restart_delay(document: Json) -> float:
     """The longest time that systemd waits before it restarts one of the units that are meant to restart."""
