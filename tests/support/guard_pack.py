@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import yaml
-from tests.support import lab
+
+from . import lab
 
 UNIT, MARK = "ops-guard-play.service", "/run/ops-guard-play.red"
 ACTING, GO = "/run/ops-guard-play.acting", "/run/ops-guard-play.go"
