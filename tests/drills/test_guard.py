@@ -107,6 +107,7 @@ def test_of_a_group_one_controller_takes_one_member_and_nobody_the_last(play: Pl
     assert first.returncode == 0
     for host in ("db1", "db2"):
         assert lab.on(host, f"test -e {GROUP}").code == 1, "it was not given back"
+    guard_pack.sh("db2", f"rm {MARK}")
     kill_unit("db2")
     mark("db1")
     before = lab.on("db1", f"systemctl show {UNIT} -p MainPID").stdout
@@ -202,8 +203,10 @@ def test_a_freeze_and_the_glass(records: Path) -> None:
         assert "--limit db1 --break-glass ''" in refusal["next_step"]
         empty, told = lab.runbook("run", "recover_mongodb", "--break-glass", " ", *extra, records=records)
         assert (empty.code, told["error"]["where"]) == (2, "--break-glass")
-        broken, document = lab.runbook("run", "recover_mongodb", "--break-glass", "INC-7", *extra, records=records)
-        assert broken.code == 0, broken.text
+        broken, document = lab.runbook(
+            "run", "recover_mongodb", "--check", "--break-glass", "INC-7", *extra, records=records
+        )
+        assert broken.code == 3, broken.text
         passed = [{"rule": "freeze", "reason": refusal["reason"], "by": "break glass: INC-7"}]
         assert document["targets"][0]["summary"]["passed"] == passed
         lines = record.of_run(records, document["run_id"], "db1")
