@@ -155,6 +155,10 @@ def _by_ssh(patient: Patient, connection: dict[str, Any], limit: float) -> None:
     try:
         with login.opened():
             patient.findings += _told(login)
+            if connection["pipelining"] is False:
+                said = "pipelining is switched off: runs take the slower road"
+                step = "ansible_ssh_pipelining: true  # in the inventory"
+                patient.findings.append(Finding("pipelining", "warning", said, step))
             _ask(patient, connection, login.run, limit * _PATIENCE, login.again())
     except Stuck as stuck:
         patient.findings = [*_told(login), Finding(stuck.check, "failed", stuck.said, stuck.next_step)]

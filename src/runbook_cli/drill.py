@@ -112,6 +112,8 @@ def _demand_lab(this: Drill) -> None:
         raise CliError("this machine has no lab", str(KEY), "Boot it: lab/lab up", 7) from None
     asked = {"ansible.builtin.command": f"grep -F -q {key} {MARKER}", "changed_when": False}
     failure = _tasks(this, [{"name": "See that it is a host of this machine's lab", **asked}])
+    if failure and "UNREACHABLE" in failure:
+        raise CliError(f"{this.host} is not reached: {failure[-300:]}", "", "See 'runbook doctor'.", 4)
     if failure:
         hint = "Drills are for hosts that 'lab/lab up' booted on this machine."
         raise CliError(f"{this.host} is not a host of this machine's lab ({MARKER} does not have its key)", "", hint, 7)
@@ -242,7 +244,7 @@ def _tasks(this: Drill, tasks: list[dict[str, Any]]) -> str:
         done = subprocess.run(
             [binary or "ansible-playbook", *words, file.name],
             cwd=job.root,
-            env={**os.environ, **environment(job), "ANSIBLE_CALLBACKS_ENABLED": ""},
+            env={**os.environ, **environment(job), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -116,9 +116,9 @@ class Login:
         return first(self.chosen, "proxyjump") or first(self.chosen, "proxycommand")
 
     def _connect(self) -> socket.socket:
-        began = time.monotonic()
         where = f"{self.address} port {self.port}"
         try:
+            began = time.monotonic()
             sock = socket.create_connection((self.address, self.port), timeout=self.limit)
         except socket.gaierror as error:
             said = f"the name {self.address} has no address ({error.strerror})"
@@ -130,8 +130,20 @@ class Login:
             raise Stuck("reach", said, f"systemctl start ssh  # on the console of {self.address}") from None
         except OSError as error:
             raise Stuck("reach", f"{where}: {error.strerror or error}", f"ip route get {self.address}") from None
+        self._greeted(sock, where)
         self._ok("reach", f"{where} answers in {1000 * (time.monotonic() - began):.0f} ms")
         return sock
+
+    def _greeted(self, sock: socket.socket, where: str) -> None:
+        """Wait for the greeting here: a server that hangs must not keep a turn from the others."""
+        try:
+            if sock.recv(1, socket.MSG_PEEK):
+                return
+            said = f"{where} hangs up before it greets as an ssh server"
+        except OSError:
+            said = f"{where} takes the connection and does not greet as an ssh server"
+        sock.close()
+        raise Stuck("reach", said, self._touch())
 
     def _touch(self) -> str:
         return self.again("true")
@@ -153,9 +165,6 @@ class Login:
 
     def _no_ssh(self, error: Exception) -> Stuck:
         said = " ".join(str(error).split()) or "the connection was closed"
-        if not self._proxy and "banner" in said:
-            said = f"{self.address} port {self.port} takes the connection and does not greet as an ssh server"
-            return Stuck("reach", said, self._touch())
         if not self._proxy:
             said = f"{self.address} port {self.port}: no agreement on how to speak ({said})"
             return Stuck("reach", said, self._touch())
