@@ -24,10 +24,10 @@ def unified(diff: dict[str, t.Any]) -> str:
     if not isinstance(diff.get("before"), str) or not isinstance(diff.get("after"), str):
         return ""
     old, new = (redact(diff[side]).splitlines(keepends=True) for side in ("before", "after"))
-    names = [f"{diff.get(f'{side}_header') or side} ({side})" for side in ("before", "after")]
+    was, now = (f"{diff.get(f'{side}_header') or side} ({side})" for side in ("before", "after"))
     if len(old) + len(new) > _MOST_LINES:
         return f"{len(old)} and {len(new)} lines are too many to compare here\n"
-    lines = difflib.unified_diff(old, new, *names, n=_CONTEXT)
+    lines = difflib.unified_diff(old, new, was, now, n=_CONTEXT)
     return _cut("".join(line if line.endswith("\n") else line + "\n" for line in lines))
 
 
