@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runbook_cli import report_times as times
+from runbook_cli.answer import CliError
 from runbook_cli.history import history
 from runbook_cli.outcome import gravest
 from runbook_cli.report_evidence import redaction
@@ -41,13 +42,17 @@ def build(root: Path, records: Path, run: str | None, incident: str | None, host
     record = read(records)
     places = chosen(record, run, incident, host)
     redact = redaction(root)
-    sections = [tree(_section(record, own, records, redact)) for own in _by_target(places)]
+    sections = [tree(one) for own in _by_target(places) if (one := _section(record, own, records, redact))]
+    if not sections:
+        raise CliError("none of its lines can be read", str(record.path), "The record is damaged there.")
     _mark_undone(sections, records)
     return {**whole(sections, incident), "record": record.chain(places), "sections": sections}
 
 
-def _section(record: Record, own: list[Place], records: Path, redact: Any) -> Json:
+def _section(record: Record, own: list[Place], records: Path, redact: Any) -> Json | None:
     lines = record.lines(own)
+    if not lines:
+        return None
     target = next((one["entry"]["target"] for one in reversed(lines) if one["entry"].get("target")), None)
     looked = next((one["entry"].get("document") for one in lines if one["phase"] == "looked"), None) or {}
     seen_well = record.well_before(own[0], str(target or looked.get("target")))

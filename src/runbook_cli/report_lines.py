@@ -51,9 +51,17 @@ class Record:
     """run -> the incident that it is tied to."""
 
     def lines(self, places: list[Place]) -> list[Line]:
-        """What these lines say."""
+        """What these lines say; one that is damaged says nothing, and chain() tells of it."""
+        found: list[Line] = []
         with self.path.open("rb") as stream:
-            return [_parsed(stream, place) for place in places]
+            for place in places:
+                stream.seek(place.offset)
+                line = _parsed(stream.read(place.size))
+                if line is None:
+                    self.breaks.append((place.number, "is damaged"))
+                else:
+                    found.append(line)
+        return found
 
     def runs(self) -> list[str]:
         """All runs, the latest last."""
@@ -83,10 +91,13 @@ class Record:
         }
 
 
-def _parsed(stream: Any, place: Place) -> Line:
-    stream.seek(place.offset)
-    line: Line = json.loads(stream.read(place.size))
-    return line
+def _parsed(raw: bytes) -> Line | None:
+    """The line as a document; None for one that is not whole."""
+    try:
+        line: Line = json.loads(raw)
+    except ValueError:
+        return None
+    return line if isinstance(line.get("entry"), dict) else None
 
 
 def read(records: Path) -> Record:
@@ -121,8 +132,9 @@ def _index(record: Record, stream: Any) -> None:
             record.places.append(place)
             if phase in ENDS:
                 record.ends.setdefault(host, []).append(place)
-                if b'"incident":"' in raw:
-                    record.tied[run] = str(json.loads(raw)["entry"].get("incident"))
+                incident = _parsed(raw) if b'"incident":"' in raw else None
+                if incident:
+                    record.tied[run] = str(incident["entry"].get("incident"))
         previous, offset = hashlib.sha256(raw.rstrip(b"\n")).hexdigest(), offset + len(raw)
 
 

@@ -13,6 +13,7 @@ from cli_project import Cli
 from report_records import LINES, RECORDED, ROOT, of, report, run_of, write
 
 from runbook_cli import report_times as times
+from runbook_cli.answer import CliError
 from runbook_cli.report_render import html, markdown
 from runbook_cli.report_words import summary
 
@@ -228,6 +229,19 @@ def test_a_half_written_last_line_is_told_and_the_rest_is_read(tmp_path: Path) -
     with (folder / "record.jsonl").open("ab") as stream:
         stream.write(b'{"seq":99999,"previous":"')
     assert "not a whole line" in report(RUNS[0], folder)["record"]["elsewhere"]
+
+
+def test_a_damaged_line_says_nothing_and_is_told(tmp_path: Path) -> None:
+    run = run_of("remedied", nth=1)
+    folder = write(tmp_path, of(run))
+    raw = (folder / "record.jsonl").read_text()
+    (folder / "record.jsonl").write_text(raw.replace('"phase":"outcome","entry":{', '"phase":"outcome","entry":{{'))
+    told = report(run, folder)
+    assert told["sections"][0]["outcome"] == "unfinished"
+    assert "is damaged" in told["record"]["problem"]
+    (folder / "record.jsonl").write_text(raw.replace('"entry":{', '"entry":{{'))
+    with pytest.raises(CliError, match="none of its lines can be read"):
+        report(run, folder)
 
 
 def test_lines_of_a_newer_version_are_read_as_far_as_they_are_known(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ diagnosis:
       elements: str
       returned: always
     facts:
-      description: What each cause's condition looked at, as far as it is known, by cause; C({unit.result: signal}).
+      description: What each cause's condition looked at, as far as it is known, by cause, such as C(unit.result).
       type: dict
       returned: always
 """
