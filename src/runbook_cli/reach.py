@@ -74,8 +74,11 @@ def of_hosts(
 
 def _connections(loader: Any, manager: Any, hosts: list[Any], extra: dict[str, Any]) -> list[Connection]:
     from ansible.plugins.loader import init_plugin_loader
+    from ansible.template import trust_as_template
     from ansible.vars.manager import VariableManager
 
+    # What a person gives by -e may be a template, as it may for Ansible.
+    extra = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in extra.items()}
     with targets.quiet():
         init_plugin_loader([])  # without it a variable's lookups are not found
         everything, names = VariableManager(loader=loader, inventory=manager), _names()

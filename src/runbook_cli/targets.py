@@ -110,13 +110,10 @@ def _parse_reason(said: str) -> tuple[str, str] | None:
 def _variables(loader: Any, given: Iterable[dict[str, Any] | str]) -> dict[str, Any]:
     """All variables of -e, for patterns that use them; a file that needs a vault password is left to the run."""
     from ansible.errors import AnsibleError, AnsibleParserError
-    from ansible.template import trust_as_template
 
     found: dict[str, Any] = {}
     for item in given:
         content: Any = item
-        if isinstance(item, dict):  # a person's own words may be templates, as they may for Ansible
-            content = {name: trust_as_template(one) if isinstance(one, str) else one for name, one in item.items()}
         if isinstance(item, str):
             try:
                 content = loader.load_from_file(item, cache="none") or {}

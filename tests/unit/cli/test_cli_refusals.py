@@ -82,7 +82,7 @@ def refused(cli: Cli, code: int, *arguments: str) -> str:
         ((*RUN, *ALL, "--records", "/proc/nope/records"), 2, "the record cannot be written"),
         ((*RUN, *ALL, "--timeout", "0"), 2, "runbook run: Invalid value for '--timeout': 0.0 is not in the range x>0."),
         ((*RUN, *ALL, "--timeout", "soon"), 2, "'soon' is not a valid float"),
-        ((*RUN, *ALL, "--format", "yaml"), 2, "'yaml' is not one of 'table', 'json'"),
+        ((*RUN, *ALL, "--format", "xml"), 2, "'xml' is not one of 'table', 'json', 'yaml'"),
         (("diagnose", "job", *ALL), 2, "job has no diagnosis: it is a job and would act. See 'runbook show"),
         (("list", "--project", "inventories"), 2, "inventories: not a project: it lacks ansible.cfg"),
         (("list", "--fromat", "json"), 2, "runbook list: No such option"),
@@ -200,7 +200,7 @@ def test_ctrl_c_before_anything_runs(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(project, "playbooks", interrupted)
     done = cli.run("list")
-    assert (done.code, done.out, done.err.strip()) == (130, "", "runbook: interrupted.")
+    assert (done.code, done.out, done.err.strip()) == (130, "", "runbook: interrupted. Nothing had begun on any host.")
 
 
 def test_ansible_is_missing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
