@@ -628,7 +628,7 @@ def test_steps_back_come_in_the_other_order_but_definitions_after_their_files(ta
 def test_a_capture_of_a_baseline_is_undone_for_good(top: Path) -> None:
     """The manifest before is in force again, with the copies it names."""
     path = top / "etc" / "a.conf"
-    options = {"service": "x", "files": [str(path)], "state": "captured", "lease": "", "run_id": "run1"}
+    options = {"service": "x", "files": [str(path)], "state": "captured", "unit": None, "lease": "", "run_id": "run1"}
     undos = []
     for text in ("one", "two"):
         path.write_text(text)

@@ -195,6 +195,19 @@ def test_undoing_the_second_until_brings_the_timer_of_the_first_back(top: pathli
     assert not folder(top).exists()
 
 
+def test_two_timers_of_one_run_are_undone_redone_and_undone(top: pathlib.Path) -> None:
+    """The program of the first one lies nowhere when the second undo is planned: it comes from what was kept aside."""
+    steps = [*armed(top, "2"), *armed(top, "3", 7200)]
+    last = {path.name: path.read_bytes() for path in folder(top).iterdir()}
+    first = undo.replay(steps[2:] + steps[:2], "undo1", False)
+    assert (value(top), folder(top).exists()) == (None, False)
+    second = undo.replay([first["undo"]], "undo2", False)
+    assert value(top) == "3"
+    assert {path.name: path.read_bytes() for path in folder(top).iterdir()} == last
+    undo.replay([second["undo"]], "undo3", False)
+    assert (value(top), folder(top).exists()) == (None, False)
+
+
 def test_the_first_run_cannot_be_undone_under_the_second(top: pathlib.Path) -> None:
     first = armed(top, "one")
     armed(top, "two", 7200, "run2")

@@ -17,7 +17,20 @@ import time
 from .errors import BadInput, OpsError, Refused, answer
 from .files import write_file
 from .host import LocalHost, utc
-from .until_timer import alone, arm, changes_of, disarm, keep, name_of, parse_plan, present, retire, steps_of, unit_of
+from .until_timer import (
+    alone,
+    arm,
+    changes_of,
+    disarm,
+    keep,
+    name_of,
+    parse_plan,
+    present,
+    program_of,
+    retire,
+    steps_of,
+    unit_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +56,8 @@ class UntilPlan:
         self._program, self._run_id = program, run_id
         self._lock: Any = None
         self.changes = changes_of(name, before, after)
-        self.steps = steps_of(name, before, after, run_id) if self.changes else []
+        was = None if before is None else program_of(name)
+        self.steps = steps_of(name, before, was, after, run_id) if self.changes else []
 
     def arm(self) -> None:
         """Let the timer wait; before the change is made, or a crash between the two would let it stay for ever.

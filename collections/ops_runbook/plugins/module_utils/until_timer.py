@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 UNITS = "/etc/systemd/system"
 STAMPS = "/var/lib/systemd/timers"
-NO_TIMER = {"there": False, "sha256": None, "content": None}
+NO_TIMER = {"there": False, "sha256": None, "content": None, "program": None}
 WAIT = 900  # seconds that the act of a module, or of another timer, may take before this one
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _SERVICE = """\
@@ -141,9 +141,16 @@ def present(name: str) -> Content:
     return _content(name, "plan.json") if os.path.lexists(_unit_file(name)) else None
 
 
-def state_of(content: Content) -> dict[str, Any]:
-    """{there, sha256, content} of a plan."""
-    return {"there": content is not None, "sha256": managed_file.sha256(content), "content": content}
+def program_of(name: str) -> Content:
+    """What the timer runs; None where there is none."""
+    return _content(name, "undo.py")
+
+
+def state_of(content: Content, program: Content) -> dict[str, Any]:
+    """{there, sha256, content, program} of a plan and what the timer runs."""
+    there = content is not None
+    sha256 = managed_file.sha256(content)
+    return {"there": there, "sha256": sha256, "content": content, "program": program if there else None}
 
 
 def parse_plan(content: bytes) -> dict[str, Any]:
@@ -174,16 +181,16 @@ def changes_of(name: str, before: Content, after: Content) -> list[dict[str, Any
     return [{"object": thing, "before": told[0], "after": told[1]}] if before != after else []
 
 
-def steps_of(name: str, before: Content, after: Content, run_id: str) -> list[dict[str, Any]]:
+def steps_of(name: str, before: Content, program: Content, after: Content, run_id: str) -> list[dict[str, Any]]:
     """The undo step: the timer of before comes back with its program, or none."""
-    asides = [_aside(name, file, data, run_id) for file, data in _kept(name, before)]
+    asides = [_aside(name, file, data, run_id) for file, data in (("plan.json", before), ("undo.py", program))]
     step = {"kind": "timer", "name": name, "sha256": managed_file.sha256(after)}
     return [dict(step, aside=asides[0], program=asides[1])]
 
 
 def keep(name: str, content: Content, run_id: str) -> None:
     """Keep a timer that is about to be replaced or removed, for its undo."""
-    for file, data in _kept(name, content):
+    for file, data in (("plan.json", content), ("undo.py", None if content is None else program_of(name))):
         managed_file.put_aside(_aside(name, file, data, run_id), data)
 
 
@@ -213,10 +220,6 @@ def alone() -> Iterator[None]:
             yield
         finally:
             _HELD.pop()
-
-
-def _kept(name: str, before: Content) -> list[tuple[str, Content]]:
-    return [("plan.json", before), ("undo.py", None if before is None else _content(name, "undo.py"))]
 
 
 def _aside(name: str, file: str, data: Content, run_id: str) -> str | None:

@@ -21,14 +21,14 @@ def thing(step: dict[str, Any]) -> str:
 def claim(step: dict[str, Any]) -> tuple[tuple[str, str], dict[str, Any], dict[str, Any]]:
     """The timer that the change left (None: there is none); afterwards none, or that of aside."""
     aside = step.get("aside")
-    leaves = until.state_of(kept(aside)) if aside else dict(until.NO_TIMER)
+    leaves = until.state_of(kept(aside), kept(step["program"])) if aside else dict(until.NO_TIMER)
     expected = {"sha256": step["sha256"]} if "sha256" in step else {"there": True}
     return ("timer", step["name"]), expected, leaves
 
 
 def look(host: Host, step: dict[str, Any]) -> dict[str, Any]:
-    """{there, sha256, content}."""
-    return until.state_of(until.present(step["name"]))
+    """{there, sha256, content, program}."""
+    return until.state_of(until.present(step["name"]), until.program_of(step["name"]))
 
 
 def describe(state: dict[str, Any]) -> str:
@@ -61,7 +61,7 @@ def tell(step: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) ->
 
 def inverse(step: dict[str, Any], before: dict[str, Any], after: dict[str, Any], run_id: str) -> list[dict[str, Any]]:
     """The step that takes this one back."""
-    return until.steps_of(step["name"], before["content"], after["content"], run_id)
+    return until.steps_of(step["name"], before["content"], before["program"], after["content"], run_id)
 
 
 def take(host: Host, step: dict[str, Any], before: dict[str, Any], run_id: str) -> None:
