@@ -121,7 +121,7 @@ class Drill:
         if state not in CURED:
             CURED.add(state)
             after = killed.play("recover_mongodb", records, self.remedy.extra)
-            if state.startswith("inactive"):  # cleanly down, and nobody knows who wanted that
+            if state.startswith("inactive success loaded"):  # cleanly down, and nobody knows who wanted that
                 assert (after.code, "stopped: " in after.text) == (7, True), after.text
                 after = killed.play("recover_mongodb", records, {"remediate_approved": ["start_service"]})
             assert after.code == 0, f"{state}\n{after.text[-3000:]}"
@@ -330,8 +330,8 @@ def test_an_act_that_outlives_its_controller_keeps_others_out(host: str, tmp_pat
     unharmed = drill.run(drill.records(), **STAND_IN)
     number = max(number for number, entry in killed.programs().items() if entry == "service")
     killed.beginning(None, records)
-    killed.shell(f"{PRISTINE} {drill.remedy.broken}")
     killed.plan(number, begin_of_start(number), f"hold:{killed.PROGRAMS}/go")
+    killed.shell(f"{PRISTINE} {drill.remedy.broken}")
     controller = killed.begin("recover_mongodb", records, STAND_IN)
     killed.shell(f"for i in $(seq 2400); do [ -e {killed.PROGRAMS}/go.held ] && exit 0; sleep .05; done; exit 1")
     controller.kill()
