@@ -182,6 +182,23 @@ def test_the_controller_is_killed_at_every_moment(remedy: Remedy, host: str, tmp
     )
 
 
+def test_the_main_process_alone_is_killed(host: str, tmp_path: Path) -> None:
+    """The worker that it leaves ends its act and writes what came of it; nothing comes after that."""
+    drill = Drill(REMEDIES[0], host, tmp_path)
+    unharmed = drill.run(drill.records())
+    for moment in ("send target_lease acquired", "send service_baseline restored", "send service_restart started"):
+        number, records = unharmed.moments.index(moment) + 1, drill.records()
+        ended = drill.run(records, number, "main")
+        assert ended.code == -9
+        written = [each for each in unharmed.moments[number : number + 1] if each.startswith("record acted")]
+        assert ended.moments == unharmed.moments[:number] + written
+        said, left = killed.told(records, ended.run), killed.look()
+        assert not (said and said.unknown)
+        drill.assert_consistent(left)
+        assert left["json"]["/run/ops-runbook/mongodb.json"]["run_id"] == ended.run
+        drill.follow(records, ended, left)
+
+
 def assert_told(records: Path, ended: Ended) -> None:
     """The record is whole and holds all that was begun; an act that nobody heard the end of is `not known`."""
     lines = killed.lines(records, ended.run)
