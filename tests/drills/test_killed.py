@@ -121,7 +121,7 @@ class Drill:
         if state not in CURED:
             CURED.add(state)
             after = killed.play("recover_mongodb", records, self.remedy.extra)
-            if state.startswith("inactive"):  # cleanly down, and nobody knows who wanted that
+            if state.startswith("inactive success loaded"):  # cleanly down, and nobody knows who wanted that
                 assert (after.code, "stopped: " in after.text) == (7, True), after.text
                 after = killed.play("recover_mongodb", records, {"remediate_approved": ["start_service"]})
             assert after.code == 0, f"{state}\n{after.text[-3000:]}"
@@ -180,6 +180,23 @@ def test_the_controller_is_killed_at_every_moment(remedy: Remedy, host: str, tmp
     tell(
         f"{remedy.name}: the controller killed at each of {len(numbers)} moments, {len(drill.followed)} states followed"
     )
+
+
+def test_the_main_process_alone_is_killed(host: str, tmp_path: Path) -> None:
+    """The worker that it leaves ends its act and writes what came of it; nothing comes after that."""
+    drill = Drill(REMEDIES[0], host, tmp_path)
+    unharmed = drill.run(drill.records())
+    for moment in ("send target_lease acquired", "send service_baseline restored", "send service_restart started"):
+        number, records = unharmed.moments.index(moment) + 1, drill.records()
+        ended = drill.run(records, number, "main")
+        assert ended.code == -9
+        written = [each for each in unharmed.moments[number : number + 1] if each.startswith("record acted")]
+        assert ended.moments == unharmed.moments[:number] + written
+        said, left = killed.told(records, ended.run), killed.look()
+        assert not (said and said.unknown)
+        drill.assert_consistent(left)
+        assert left["json"]["/run/ops-runbook/mongodb.json"]["run_id"] == ended.run
+        drill.follow(records, ended, left)
 
 
 def assert_told(records: Path, ended: Ended) -> None:
@@ -330,8 +347,8 @@ def test_an_act_that_outlives_its_controller_keeps_others_out(host: str, tmp_pat
     unharmed = drill.run(drill.records(), **STAND_IN)
     number = max(number for number, entry in killed.programs().items() if entry == "service")
     killed.beginning(None, records)
-    killed.shell(f"{PRISTINE} {drill.remedy.broken}")
     killed.plan(number, begin_of_start(number), f"hold:{killed.PROGRAMS}/go")
+    killed.shell(f"{PRISTINE} {drill.remedy.broken}")
     controller = killed.begin("recover_mongodb", records, STAND_IN)
     killed.shell(f"for i in $(seq 2400); do [ -e {killed.PROGRAMS}/go.held ] && exit 0; sleep .05; done; exit 1")
     controller.kill()

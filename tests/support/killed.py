@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +24,6 @@ from . import lab
 
 HOST, UNIT, CONFIG = "db1", "mongod.service", "/etc/default/mongod"
 PROGRAMS = "/usr/local/lib/lab/killed"
-ENTRY = re.compile(rb"module_utils\.(\w+) import run\b")
 CHANGING = ("lease", "service", "baseline", "ownership", "limits", "environment", "disk_reclaim", "undo")
 """Entries of the modules that write on a target."""
 EASY = {"remediate_stabilization_window": 1, "mongodb_timeout": 20, "remediate_timeout": 60}
@@ -45,7 +43,7 @@ Json = dict[str, t.Any]
 def shell(text: str, stdin: str = "") -> str:
     """Run a script on the host by podman."""
     argv = [*lab.AS_ROOT, "podman", "exec", "-i", f"{lab.NAME}-{HOST}", "sh", "-c", text]
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
     return done.stdout
 
@@ -101,11 +99,12 @@ class Controller(t.NamedTuple):
     def ended(self) -> Ended:
         """Once it has ended, and a worker that was left alone, too."""
         code = self.process.wait(120)
-        moments = self._moments()
+        worker = self._moments()[-1][0]
         end = time.monotonic() + 60
-        while code == -signal.SIGKILL and _lives(moments[-1][0]):
-            assert time.monotonic() < end, f"process {moments[-1][0]} goes on for a minute"
+        while code == -signal.SIGKILL and _lives(worker):
+            assert time.monotonic() < end, f"process {worker} goes on for a minute"
             time.sleep(0.02)
+        moments = self._moments()
         return Ended(code, self.run, [what for _pid, what in moments], self.output.read_text())
 
     def _moments(self) -> list[tuple[int, str]]:
@@ -183,11 +182,6 @@ def outcome(records: Path, run: str) -> str | None:
     """What a run came to."""
     said = [line["entry"]["outcome"] for line in lines(records, run) if line["phase"] in ("outcome", "job")]
     return said[-1] if said else None
-
-
-def lease() -> Json | None:
-    """The lease on the host."""
-    return t.cast("Json | None", look()["json"].get("/run/ops-runbook/mongodb.json"))
 
 
 def bring_lease_forward() -> None:

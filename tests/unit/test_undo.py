@@ -358,6 +358,28 @@ def test_an_owner_that_changes_while_the_undo_is_at_work(top: Path, monkeypatch:
     assert path.group() == "nogroup"
 
 
+def test_a_file_that_goes_while_the_undo_is_at_work(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that stops a service: what the service removes at its end is gone, and no failure."""
+    kept, goes = top / "data" / "a", top / "data" / "b"
+    kept.parent.mkdir(mode=0o755)
+    for path in (kept, goes):
+        path.write_text("x")
+        path.chmod(0o600)
+    steps = own(top / "data", file_mode="0644", recurse=True)
+    take = ownership_kind.take
+
+    def take_along(host: Any, step: Json, before: Json, run_id: str) -> None:
+        goes.unlink(missing_ok=True)
+        take(host, step, before, run_id)
+
+    monkeypatch.setattr(ownership_kind, "take", take_along)
+    result = replay(steps)
+    assert {step["object"]: step["done"] for step in result["steps"]} == {str(kept): True, str(goes): False}
+    assert [change["object"] for change in result["changes"]] == [f"mode of {kept}"]
+    assert f"gone: {goes}" in result["message"]
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
 @root_only
 def test_content_and_owner_of_one_file_are_held_against_each_other(top: Path) -> None:
     path = top / "etc" / "a.conf"

@@ -149,9 +149,23 @@ def _act(host: Host, deeds: list[Deed], left: list[dict[str, Any]]) -> None:
             elif hasattr(deed.kind, "tidy"):
                 deed.kind.tidy(host, deed.step)
         except OpsError as error:
+            if _is_gone(host, deed):
+                continue
             _stop_at(host, deeds, number, error)
             error.result = answer(deeds, left)
             raise
+
+
+def _is_gone(host: Host, deed: Deed) -> bool:
+    """Whether the object is there no more: a service that an earlier step has stopped takes files along."""
+    try:
+        if deed.key is None or deed.kind.look(host, deed.step) is not None:
+            return False
+    except OpsError:
+        return False
+    deed.place(None, False)
+    deed.plan_back()
+    return True
 
 
 def _stop_at(host: Host, deeds: list[Deed], number: int, error: OpsError) -> None:
