@@ -13,8 +13,8 @@ from runbook_cli.view import change_text, some
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Again = Callable[[str, str, bool], Answer]
-    """Run again on these hosts, with this cause approved, predicting only or not."""
+    Again = Callable[[str, str], Answer]
+    """Run again on these hosts, with this cause approved."""
 
 ASKED = {"ask", "risk"}
 Document = dict[str, Any]
@@ -57,11 +57,11 @@ def follow_up(answer: Answer, output: Output, again: Again) -> Answer:
     emit(answer, output)
     targets, last = list(answer.data["targets"]), ""
     for question in asked:
-        if not _agreed(question, again):
+        if not _agreed(question):
             say(f"{question.remedy}: not approved, nothing was done.")
             continue
         # The cause is approved, not the remedy: should another cause have come up meanwhile, nobody was asked about it.
-        done = again(",".join(question.hosts), question.cause, False)
+        done = again(",".join(question.hosts), question.cause)
         if last:
             emit(Answer(None, last), output)
         last = done.text
@@ -71,18 +71,17 @@ def follow_up(answer: Answer, output: Output, again: Again) -> Answer:
     return Answer({**answer.data, "targets": targets}, last, gravest([one["exit_code"] for one in targets]))
 
 
-def _agreed(question: Question, again: Again) -> bool:
-    """Show what would be done, and ask; whatever is not predicted is not asked."""
-    predicted = again(",".join(question.hosts), question.cause, True)
-    for target in predicted.data["targets"]:
-        if target["outcome"] != "predicted":
-            say(f"{target['target']}: {target['outcome']} when it was looked at again; nothing to approve.")
+def _agreed(question: Question) -> bool:
+    """Show what a yes would change, as the run foresaw it, and ask; what would fail is not asked about."""
+    for target in question.targets:
+        if target["summary"]["would_fail"]:
+            say(f"{target['target']}: a yes would fail: {target['summary']['would_fail']}")
             return False
-    say("\n".join(_told(question, predicted.data["targets"])))
+    say("\n".join(_told(question)))
     return _yes(f"Run {question.remedy} on {some(question.hosts)}? [y/N] ")
 
 
-def _told(question: Question, predicted: list[Document]) -> list[str]:
+def _told(question: Question) -> list[str]:
     first = question.targets[0]["summary"]
     lines = [
         "",
@@ -92,8 +91,8 @@ def _told(question: Question, predicted: list[Document]) -> list[str]:
         f"risk     {first['risk']}",
     ]
     lines += [f"asked    {refusal['reason']}" for refusal in first["refusals"]]
-    for target in predicted:
-        changes = target["summary"]["changes"]
+    for target in question.targets:
+        changes = target["summary"]["would_change"]
         lines += [f"changes  {target['host']}: {change_text(change)}" for change in changes] or [
             f"changes  {target['host']}: nothing that can be told before"
         ]

@@ -153,8 +153,8 @@ def run(output: Output, /, name: str, break_glass: str | None, alert_at: str | N
     named = {"remediate_break_glass": break_glass, "remediate_alert_at": alert_at}
     said = Said(words, {name: value for name, value in named.items() if value is not None})
 
-    def again(limit: str, approve: str, check: bool) -> Answer:
-        changed = {**options, "limit": limit, "check": check, "approve": (*options["approve"], approve)}
+    def again(limit: str, approve: str) -> Answer:
+        changed = {**options, "limit": limit, "approve": (*options["approve"], approve)}
         return _go(output, name=name, act=True, said=said, **changed)
 
     answer = _go(output, name=name, act=True, said=said, **options)

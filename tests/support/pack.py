@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A runbook pack as Ansible reads it for a lab host: its checks and causes with all variables filled in."""
+"""A runbook pack as Ansible reads it for a lab host, and what a real server looked like in each of its faults."""
 
 from __future__ import annotations
 
+import functools
 import json
 import typing as t
 from pathlib import Path
 
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_collections.ops.runbook.plugins.plugin_utils import checks, verdict
 
 from .lab import ROOT, Json
 
 ROLES = ROOT / "collections" / "ops_runbook" / "roles"
 GROUP = ROOT / "inventories" / "lab" / "group_vars" / "all"
+RECORDED = ROOT / "tests" / "fixtures" / "probe"
+ENDING = "-ferretdb-1.24.2.json"
 
 
 class Pack(t.NamedTuple):
@@ -43,3 +48,22 @@ def _variables(loader: DataLoader, file: Path) -> Json:
     if not file.exists():
         return {}
     return dict(loader.load_from_file(str(file), cache="none", trusted_as_template=True) or {})
+
+
+@functools.cache
+def faults(service: str) -> dict[str, Json]:
+    """What lab/faults holds for a service, by name."""
+    folder = ROOT / "lab" / "faults" / service
+    return {path.stem: dict(yaml.safe_load(path.read_text())) for path in sorted(folder.glob("*.yml"))}
+
+
+def of_fault(name: str) -> Pack:
+    """The MongoDB pack with the variables of a fault."""
+    return rendered("mongodb", faults("mongodb").get(name, {}).get("variables"))
+
+
+def document(name: str) -> Json:
+    """The recorded probe document of a fault of MongoDB, judged as the lifecycle judges it."""
+    mine = of_fault(name)
+    answer = json.loads((RECORDED / f"{name}{ENDING}").read_text())["answer"]
+    return dict(verdict.judge("db1/mongodb", checks.select(mine.checks, True, False), answer, mine.thresholds))

@@ -23,7 +23,8 @@ CODES = {"refused": 7, "remedied": 0, "predicted": 3, "recovered": 0, "failed": 
 
 def target(host: str, outcome: str, *rules: str, cause: str = "stopped", **more: t.Any) -> dict[str, t.Any]:
     refusals = [{"rule": rule, "reason": f"{rule} says no", "next_step": ""} for rule in rules]
-    summary = {"cause": cause, "remedy": "start_service", "risk": "low", "why": "It was stopped.", "changes": [CHANGE]}
+    summary = {"cause": cause, "remedy": "start_service", "risk": "low", "why": "It was stopped."}
+    summary |= {"changes": [], "would_change": [CHANGE], "would_fail": ""}
     return {
         "host": host,
         "target": f"{host}/mongodb",
@@ -40,14 +41,12 @@ def answer(*targets: dict[str, t.Any], stopped: str | None = None, text: str = "
 class Runs:
     """Runs again, as the command would, and keeps how it was asked to."""
 
-    def __init__(self, predicted: str = "predicted", done: str = "remedied", stopped: str | None = None) -> None:
-        self.predicted, self.done, self.stopped = predicted, done, stopped
-        self.calls: list[tuple[str, str, bool]] = []
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
 
-    def __call__(self, limit: str, approve: str, check: bool) -> Answer:
-        self.calls.append((limit, approve, check))
-        outcome = self.predicted if check else self.done
-        return answer(*(target(host, outcome) for host in limit.split(",")), stopped=self.stopped, text=f"ran {limit}")
+    def __call__(self, limit: str, approve: str) -> Answer:
+        self.calls.append((limit, approve))
+        return answer(*(target(host, "remedied") for host in limit.split(",")), text=f"ran {limit}")
 
 
 def follow(first: Answer, typed: str, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Answer:
@@ -61,7 +60,7 @@ def test_yes_runs_it_on_those_hosts_with_that_cause_only(
     runs = Runs()
     first = answer(target("db1", "refused", "ask"), target("db2", "remedied"), target("db3", "refused", "ask", "risk"))
     last = follow(first, "y\n", runs, monkeypatch)
-    assert runs.calls == [("db1,db3", "stopped", True), ("db1,db3", "stopped", False)]
+    assert runs.calls == [("db1,db3", "stopped")]
     assert (last.code, last.text) == (0, "ran db1,db3")
     assert {one["host"]: one["outcome"] for one in last.data["targets"]} == dict.fromkeys(
         ("db1", "db2", "db3"), "remedied"
@@ -81,7 +80,7 @@ def test_yes_runs_it_on_those_hosts_with_that_cause_only(
 def test_everything_else_is_no(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs()
     last = follow(answer(target("db1", "refused", "risk")), typed, runs, monkeypatch)
-    assert runs.calls == [("db1", "stopped", True)]
+    assert runs.calls == []
     assert last.code == 7
 
 
@@ -115,21 +114,21 @@ def test_a_stopped_run_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert follow(told, "y\n", runs, monkeypatch) is told
 
 
-def test_what_got_well_meanwhile_is_not_asked_about(
+def test_what_would_fail_is_not_asked_about(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = Runs(predicted="recovered")
-    last = follow(answer(target("db1", "refused", "ask")), "y\n", runs, monkeypatch)
-    assert runs.calls == [("db1", "stopped", True)]
+    runs = Runs()
+    last = follow(answer(target("db1", "refused", "ask", would_fail="no room")), "y\n", runs, monkeypatch)
+    assert runs.calls == []
     assert last.code == 7
-    assert "recovered when it was looked at again" in capsys.readouterr().err
+    assert "db1/mongodb: a yes would fail: no room" in capsys.readouterr().err
 
 
 def test_two_causes_are_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs()
     first = answer(target("db1", "refused", "ask"), target("db2", "refused", "ask", cause="masked"))
     last = follow(first, "n\ny\n", runs, monkeypatch)
-    assert runs.calls == [("db1", "stopped", True), ("db2", "masked", True), ("db2", "masked", False)]
+    assert runs.calls == [("db2", "masked")]
     assert last.code == 7  # db1 still waits
 
 

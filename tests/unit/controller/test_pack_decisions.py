@@ -3,20 +3,14 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 import pytest
-import yaml
-from ansible_collections.ops.runbook.plugins.plugin_utils import checks, diagnosis, verdict
+from ansible_collections.ops.runbook.plugins.plugin_utils import diagnosis
 from tests.support import pack
-from tests.support.lab import ROOT, Json
+from tests.support.lab import Json
 
-FIXTURES = ROOT / "tests" / "fixtures" / "probe"
-RECORDED = "-ferretdb-1.24.2.json"
-FAULTS: dict[str, Json] = {
-    path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "lab/faults/mongodb").glob("*.yml"))
-}
+FAULTS = pack.faults("mongodb")
 WHOLE = ("healthy", "viewer")
 STARTS = ("killed", "start_limit_hit")
 """Faults that a start cures, and that nobody is asked about."""
@@ -30,12 +24,9 @@ class Found(t.NamedTuple):
 
 
 def found(name: str) -> Found:
-    """The document of a recorded answer, judged as the lifecycle judges it with the fault's variables."""
-    mine = pack.rendered("mongodb", FAULTS.get(name, {}).get("variables"))
-    chosen = checks.select(mine.checks, True, False)
-    answer = json.loads((FIXTURES / f"{name}{RECORDED}").read_text())["answer"]
-    document = verdict.judge("db1/mongodb", chosen, answer, mine.thresholds)
-    return Found(document, diagnosis.diagnose(document, mine.causes))
+    """With the fault's own variables."""
+    document = pack.document(name)
+    return Found(document, diagnosis.diagnose(document, pack.of_fault(name).causes))
 
 
 def foreseen(name: str) -> Json:
@@ -45,7 +36,8 @@ def foreseen(name: str) -> Json:
 
 
 def test_every_fault_is_recorded() -> None:
-    assert {path.name.removesuffix(RECORDED) for path in FIXTURES.glob(f"*{RECORDED}")} == {*FAULTS, *WHOLE}
+    recorded = {path.name.removesuffix(pack.ENDING) for path in pack.RECORDED.glob(f"*{pack.ENDING}")}
+    assert recorded == {*FAULTS, *WHOLE}
 
 
 def test_every_cause_has_a_fault_or_says_why_not() -> None:
@@ -96,10 +88,9 @@ def test_an_automatic_start_is_decided_only_where_it_cures(name: str) -> None:
 def test_what_could_not_be_looked_at_decides_nothing(name: str) -> None:
     """Each check in turn is unknown: the decision may fall away, and never to another remedy that acts on a guess."""
     document, diagnosed = found(name)
-    mine = pack.rendered("mongodb", FAULTS[name].get("variables"))
     for check in document["checks"]:
         blind = {**document["checks"], check: {**document["checks"][check], "status": "unknown", "data": {}}}
-        chosen = diagnosis.diagnose({**document, "checks": blind}, mine.causes)["chosen"]
+        chosen = diagnosis.diagnose({**document, "checks": blind}, pack.of_fault(name).causes)["chosen"]
         if chosen is not None:
             assert not any(reference.check == check for reference in diagnosis.references(chosen["when"])), (
                 f"{chosen['cause']} rests on {check}, which is unknown"
