@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LAB := lab/lab
 
-.PHONY: help setup demo test lint unit sanity molecule drills docs versions packaging lab-up lab-down lab-shell lab-status bench clean
+.PHONY: help setup demo test lint unit sanity molecule drills ordeals docs versions packaging lab-up lab-down lab-shell lab-status bench clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ molecule: setup ## Roles on lab hosts: check, converge, idempotence, verify
 
 drills: setup ## Real faults; FAULT=mongodb/killed for one
 	@FAULT="$(FAULT)" $(BIN)/python tests/run.py drills
+
+ordeals: setup ## Remedies forced on every fault, kills at every step, the guard: a lab of its own
+	@$(BIN)/python tests/run.py ordeals
 
 docs: setup ## The documentation is whole and its commands work
 	@$(BIN)/python tests/run.py docs

@@ -123,10 +123,22 @@ def sanity(root: Path, _artifacts: Path) -> list[Step]:
     return [Step("ansible-test sanity", [str(root / "tests/lanes/sanity.sh")], by_sanity)]
 
 
+_ORDEALS = tuple(
+    f"tests/drills/test_{name}.py"
+    for name in ("wrong_fault", "killed", "guard", "record", "canary", "interrupted", "nothing_lost", "rotation_killed")
+)
+
+
 def drills(_root: Path, artifacts: Path) -> list[Step]:
     """Real faults on lab hosts."""
     fault = os.environ.get("FAULT") or ""
-    return [pytest_step("drills", artifacts, ["tests/drills", *(["-k", fault.replace("/", "-")] if fault else [])])]
+    chosen = ["-k", fault.replace("/", "-")] if fault else []
+    return [pytest_step("drills", artifacts, ["tests/drills", *(f"--ignore={one}" for one in _ORDEALS), *chosen])]
+
+
+def ordeals(_root: Path, artifacts: Path) -> list[Step]:
+    """What takes longest on lab hosts, in a lab of its own."""
+    return [pytest_step("ordeals", artifacts, list(_ORDEALS))]
 
 
 def molecule(_root: Path, artifacts: Path) -> list[Step]:
@@ -169,6 +181,7 @@ _LANES: dict[str, Callable[[Path, Path], list[Step]]] = {
     "unit": unit,
     "sanity": sanity,
     "drills": drills,
+    "ordeals": ordeals,
     "molecule": molecule,
     "docs": docs,
     "versions": versions,
