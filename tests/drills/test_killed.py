@@ -71,7 +71,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert up.code == 0, up.text
     killed.shell(f"systemctl reset-failed {UNIT}; systemctl start {UNIT}")
     killed.install()
-    kept = killed.play("baseline", tmp_path_factory.mktemp("baseline"), {})
+    for _ in range(3):  # a database that has just begun, on a busy machine, is not well at once
+        kept = killed.play("baseline", tmp_path_factory.mktemp("baseline"), {})
+        if kept.code == 0:
+            break
     assert kept.code == 0, kept.text
     yield hashlib.sha256(killed.shell(f"cat {CONFIG}").encode()).hexdigest()
     killed.shell(f"{PRISTINE} systemctl start {UNIT}; rm -rf {killed.PROGRAMS}")

@@ -60,10 +60,12 @@ class ActionModule(LightAction):
         facts = {
             "target": str(task_vars["inventory_hostname"]),
             "outcome": name,
-            "message": answer["message"],
-            "changes": answer["changes"],
-            "undo": [answer["undo"]] if answer["changed"] else [],
-            "next_step": (answer.get("error") or {}).get("hint", ""),
+            "message": answer.get("message") or answer["msg"],
+            "changes": answer.get("changes") or [],
+            "undo": [answer["undo"]] if answer.get("changed") else [],
+            "next_step": (answer.get("error") or {"hint": "the same undo again puts back what is not put back"})["hint"]
+            if answer.get("failed")
+            else "",
         }
         return {**answer, "ops_runbook": self.conclude_job(facts)}
 
@@ -83,6 +85,8 @@ def _outcome(answer: Json, check: bool) -> str | None:
     """None for what the callback has to judge: wrong input, no access, a bug."""
     if answer.get("failed"):
         kind = (answer.get("error") or {}).get("kind", "")
+        if not kind and str(answer.get("msg", "")).startswith(undo_plan.SILENT):
+            return "failed"  # it was killed, or its host went down: no bug of ours
         return {"Refused": "refused", "OpsError": "failed", "CannotLook": "failed"}.get(kind)
     if not answer["changed"]:
         return "healthy"

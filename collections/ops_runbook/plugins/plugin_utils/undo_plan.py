@@ -19,7 +19,7 @@ from .packing import SOURCES
 
 Json = dict[str, t.Any]
 _UNDO = b'"module":"change_undo"'
-_SILENT = ("The target did not answer", "The program on the target passed its deadline")  # light.py, _no_answer
+SILENT = ("The target did not answer", "The program on the target passed its deadline")  # light.py, _no_answer
 _MASKS = ("***", "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
 _BY_HAND = "Look on {host} at: ls -l /var/lib/ops-runbook/undo/{run}; then run its playbook with --check"
 _APPROVE = "run again with --approve undo (ansible-playbook: -e undo_approved=true)"
@@ -44,7 +44,7 @@ class Act(t.NamedTuple):
             return False
         if self.acted is None or (self.acted.get("unreachable") and self.acted.get("reached", True)):
             return True
-        return "changes" not in self.acted and str(self.acted.get("msg", "")).startswith(_SILENT)
+        return "changes" not in self.acted and str(self.acted.get("msg", "")).startswith(SILENT)
 
 
 class Plan(t.NamedTuple):
