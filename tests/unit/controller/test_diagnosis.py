@@ -85,6 +85,7 @@ def test_a_good_condition_is_accepted(when: str) -> None:
         ({"explains": ["nope"]}, "explains an unknown check 'nope'"),
         ({"remedies": ["x"]}, "remedies is not a key of a cause"),
         ({"prevent": ["x"]}, "prevent is not a text"),
+        ({"ask": "sometimes"}, "ask 'sometimes' is none of"),
     ],
 )
 def test_a_malformed_cause_is_refused(changes: dict, says: str) -> None:

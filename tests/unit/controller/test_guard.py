@@ -76,6 +76,7 @@ def test_approval_by_remedy_or_by_cause_and_the_desired_state() -> None:
     assert rules({"ask": True}, approved=["start_service"]) == []
     assert rules({"ask": True}, approved=["killed"]) == []
     assert rules({"ask": True}, desired_state="started") == []
+    assert rules({"ask": "always"}, desired_state="started") == ["ask"]
     assert rules({"risk": "high"}, desired_state="started") == ["risk"]
     assert rules({"risk": "destructive"}, approved=["killed"], confirm="db2/mongodb") == ["confirm"]
     assert rules({"risk": "destructive"}, approved=["killed"], confirm="db1/mongodb") == []

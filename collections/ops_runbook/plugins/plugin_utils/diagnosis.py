@@ -24,6 +24,8 @@ except ImportError:  # the sanity import test runs without it; validate() says s
     JMESPathError = ValueError  # type: ignore[misc,assignment] # its base class
 
 RISKS = ("low", "medium", "high", "destructive")
+ALWAYS = "always"
+"""Of a cause's `ask`: a person is asked although the inventory wants the service to run."""
 PARTS = ("data", "status", "summary")
 FALSE = "the condition is false"
 _REQUIRED = ("cause", "when", "explains", "why", "remedy", "risk")
@@ -151,6 +153,8 @@ def _problems(cause: Json, checks: dict[str, Json]) -> t.Iterator[str]:
         yield "prevent is not a text; say in a sentence or two what keeps it from coming back"
     if cause.get("risk") not in (None, *RISKS):
         yield f"risk {cause['risk']!r} is none of {', '.join(RISKS)}"
+    if cause.get("ask", False) not in (True, False, ALWAYS):
+        yield f"ask {cause['ask']!r} is none of true, false, {ALWAYS}"
     yield from (
         f"explains an unknown check {name!r}; known are {', '.join(checks)}"
         for name in cause.get("explains") or []

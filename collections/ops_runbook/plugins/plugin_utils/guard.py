@@ -12,7 +12,7 @@ from ansible.inventory.manager import split_host_pattern
 
 from ..module_utils.holds import read_hold
 from . import freeze, members, recurrence
-from .diagnosis import RISKS
+from .diagnosis import ALWAYS, RISKS
 from .errors import Refused
 from .refusal import Json, Refusal, again, approve
 
@@ -169,7 +169,8 @@ def _missing_remedy(cause: Json, facts: Json) -> Refusal | None:
 
 
 def _asked(cause: Json, facts: Json) -> Refusal | None:
-    if not cause.get("ask") or facts["desired_state"] == "started" or facts["approves"]:
+    wanted = facts["desired_state"] == "started" and cause.get("ask") != ALWAYS
+    if not cause.get("ask") or wanted or facts["approves"]:
         return None
     return Refusal(
         rule="ask",
