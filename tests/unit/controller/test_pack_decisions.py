@@ -48,6 +48,8 @@ def test_every_cause_has_a_fault_or_says_why_not() -> None:
         "data_filesystem_full_again": "lab/faults/disk/full_again.yml is the same check",
         "data_filesystem_filling": "data_filesystem_full below 99 percent",
         "traced": "hung with another letter",
+        "definition_broken": "drop_in_bad_setting without a baseline, see below",
+        "mended_not_started": "tests/drills/test_killed.py leaves it behind",
         "unresponsive": "needs a device that does not answer",
     }
     causes = {cause["cause"] for cause in pack.rendered("mongodb").causes}

@@ -5,7 +5,7 @@
 simplers write      two documents a second, for ever; every acknowledged one is noted in /var/lib/simplers
 simplers seed       2,000 documents that are the same on every host; refuses to run twice
 simplers once       one document, noted like the others; fails where the server does not acknowledge it
-simplers load N     48 clients that read everything again and again, for N seconds and no longer
+simplers load N     150 clients that read everything again and again, for N seconds and no longer
 simplers checksum   JSON: are the seeded documents as they were, and is every acknowledged one there?
 """
 
@@ -33,7 +33,7 @@ SEEDS = 2000
 EPOCH = datetime.datetime(2026, 1, 1)
 PAUSE = 0.5
 BATCH = 120
-CLIENTS = 48
+CLIENTS = 150
 
 log = logging.getLogger("candidate_generation")
 
