@@ -81,13 +81,11 @@ def _reset(host: str, records: Path) -> None:
 def _drill(path: Path, fault: lab.Json, hosts: tuple[str, str], records: Path) -> lab.Json:
     """Break, run, look at what had to stay, mend."""
     host, both = hosts[0], ":".join(dict.fromkeys(hosts))
-    lab.tasks(both, fault["inject"], f"inject {path.stem}")
-    lab.tasks(both, fault["effect"], f"effect of {path.stem}")
+    lab.tasks(both, [*fault["inject"], *fault["effect"]], f"inject {path.stem}")
     playbook = fault.get("playbook", f"recover_{path.parent.name}")
     runs = [_run(playbook, hosts, expected, fault, records) for expected in fault["runs"]]
-    lab.tasks(host, fault["untouched"], f"untouched after {path.stem}")
     acted = any(expected["outcome"] in ACTS for expected in fault["runs"])
-    lab.tasks(host if acted else both, fault["mend"], f"mend {path.stem}")
+    lab.tasks(host if acted else both, [*fault["untouched"], *fault["mend"]], f"look and mend after {path.stem}")
     return runs[-1]
 
 
