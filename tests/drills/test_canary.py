@@ -194,7 +194,7 @@ def test_no_secret_comes_out(hosts: Path, tmp_path: Path, tell: t.Callable[[str]
         )
     finally:
         lab.on(HOST, MEND)
-        lab.reset(HOST, hosts)
+        lab.reset(HOST, records=hosts)
 
 
 def looked_at(canaries: Canaries, folder: Path, said: str, watch: Watch, since: str) -> None:

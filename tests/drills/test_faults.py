@@ -37,8 +37,7 @@ def test_fault(path: Path, request: pytest.FixtureRequest) -> None:
         summary = _drill(path, fault, (host, twin), records)
         _assert_data(host, before)
     except BaseException:
-        for each in {host, twin}:  # a fault that was not cured must not spoil the next drill
-            _reset(each, records)
+        _reset({host, twin}, records)  # a fault that was not cured must not spoil the next drill
         raise
     if twin != host and any(expected["outcome"] in ACTS for expected in fault["runs"]):
         lab.pristine(twin, host)  # where the remedy was only predicted, the fault is still there
@@ -71,11 +70,11 @@ def _ready(host: str, twin: str) -> lab.Json:
     return {}
 
 
-def _reset(host: str, records: Path) -> None:
-    if _has_data(host):
-        lab.reset(host, records)
+def _reset(hosts: set[str], records: Path) -> None:
+    if all(map(_has_data, hosts)):
+        lab.reset(*hosts, records=records)
     else:
-        lab.run([str(lab.ROOT / "lab" / "lab"), "reset", host])
+        lab.run([str(lab.ROOT / "lab" / "lab"), "reset", *hosts])
 
 
 def _drill(path: Path, fault: lab.Json, hosts: tuple[str, str], records: Path) -> lab.Json:

@@ -27,7 +27,7 @@ def demanding(hosts: Path) -> t.Iterator[Path]:
         after = lab.data("db1")
         assert (after["count"], after["sha256"], after["missing"]) == (before["count"], before["sha256"], 0)
     except BaseException:
-        lab.reset("db1", hosts)
+        lab.reset("db1", records=hosts)
         raise
 
 

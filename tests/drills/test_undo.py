@@ -388,7 +388,7 @@ def test_undoing_a_cure_needs_approval_brings_the_fault_back_and_is_undone_itsel
         assert lab.on("db1", "systemctl is-active mongod").stdout.strip() == "active"
         assert sign not in shell("db1", look)
     finally:
-        lab.reset("db1", hosts)
+        lab.reset("db1", records=hosts)
 
 
 SEEN = (
@@ -431,4 +431,4 @@ def test_what_a_cure_changed_is_put_back_and_done_again(
         assert shell("db1", SEEN) == well
         assert lab.data("db1")["missing"] == 0
     finally:
-        lab.reset("db1", hosts)
+        lab.reset("db1", records=hosts)

@@ -142,7 +142,7 @@ def test_remedies_that_do_not_cure_it(path: Path, hosts: Path, tell: t.Callable[
         kept = (documents["count"], documents["sha256"], 0)
         assert (after["count"], after["sha256"], after["missing"]) == kept
     except BaseException:
-        lab.reset(HOST, hosts)
+        lab.reset(HOST, records=hosts)
         raise
     refused = sum(text != "ok" for text in said.values())
     tell(f"{path.stem}: of {len(said)} remedies {refused} refused or failed, {len(said) - refused} were harmless")

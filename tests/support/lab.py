@@ -100,9 +100,9 @@ def baseline(records: Path) -> None:
     assert done.code == 0, done.text
 
 
-def reset(host: str, records: Path) -> None:
-    """A pristine host in the place of a broken one, with a baseline."""
-    done = run([str(ROOT / "lab" / "lab"), "reset", host])
+def reset(*hosts: str, records: Path) -> None:
+    """Pristine hosts in the place of broken ones, with a baseline; all of them first, for it is taken of all."""
+    done = run([str(ROOT / "lab" / "lab"), "reset", *hosts])
     assert done.code == 0, done.text
     baseline(records)
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -106,12 +105,17 @@ def test_it_is_quick_and_imports_nothing_of_ansible(cli: Cli, binary: Path) -> N
     assert "plain,f0" in loaded.stdout
     modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in loaded.stderr.splitlines()}
     assert not modules & {"ansible", "ansible_runner", "paramiko", "jmespath"}
-    best = 9.0
-    for _ in range(5):
-        began = time.process_time(), time.perf_counter(), os.times().children_user + os.times().children_system
-        subprocess.run([binary / "runbook"], env=told, capture_output=True, check=True)
-        best = min(best, os.times().children_user + os.times().children_system - began[2])
-    assert best < 0.15, f"{best:.3f} s of processor time"
+    told = {name: value for name, value in told.items() if not name.startswith("COVERAGE")}  # which costs as much again
+    best = min(_processor_time([str(binary / "runbook")], told) for _ in range(5))
+    click = min(_processor_time([sys.executable, "-c", "import click"], told) for _ in range(5))
+    assert best < 3 * click, f"{best:.3f} s of processor time, click alone {click:.3f} s"
+
+
+def _processor_time(argv: list[str], environment: dict[str, str]) -> float:
+    began = os.times()
+    subprocess.run(argv, env=environment, capture_output=True, check=True)
+    ended = os.times()
+    return ended.children_user + ended.children_system - began.children_user - began.children_system
 
 
 def test_names_of_an_inventory(tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ def in_terminal(cli: Cli, columns: int, *arguments: str, **environment: str) -> 
     """What a command writes to a terminal of so many columns."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    told = {**os.environ, "PYTHONPATH": str(SOURCE), "TERM": "xterm", "COLUMNS": "", **environment}
+    usual = {name: value for name, value in os.environ.items() if "COLOR" not in name}
+    told = {**usual, "PYTHONPATH": str(SOURCE), "TERM": "xterm", "COLUMNS": "", **environment}
     child = subprocess.Popen(
         [sys.executable, "-m", "runbook_cli", *arguments], env=told, stdin=theirs, stdout=theirs, stderr=theirs
     )
