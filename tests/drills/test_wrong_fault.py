@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support import lab
+from tests.support import lab, pack
 from tests.support.pack import ROLES
 
 HOST = "db1"
@@ -46,8 +46,6 @@ def look() -> Seen:
 
 def forced(remedies: list[str], variables: lab.Json, records: Path) -> dict[str, str]:
     """What each remedy came to, in order: `ok`, or why it did not act."""
-    pack = yaml.safe_load((ROLES / "mongodb" / "tasks" / "main.yml").read_text())[0]["vars"]
-    pack["remediate_pack"] = str(ROLES / "mongodb")
     blocks: list[lab.Json] = [
         {
             "name": remedy,
@@ -79,8 +77,7 @@ def forced(remedies: list[str], variables: lab.Json, records: Path) -> dict[str,
             "hosts": HOST,
             "gather_facts": False,
             "become": True,
-            "vars_files": [str(ROLES / "mongodb" / name / "main.yml") for name in ("defaults", "vars")],
-            "vars": pack,
+            "vars": pack.lifecycle("mongodb", variables),
             "tasks": [
                 {"name": "Take the lease", "ops.runbook.target_lease": {**lease, "state": "acquired"}},
                 {
@@ -104,7 +101,7 @@ def forced(remedies: list[str], variables: lab.Json, records: Path) -> dict[str,
         file = Path(folder) / "force.yml"
         file.write_text(yaml.safe_dump([play], sort_keys=False))
         done = lab.run(
-            [lab.command("ansible-playbook"), "-i", lab.INVENTORY, str(file), "-e", json.dumps(variables)],
+            [lab.command("ansible-playbook"), "-i", lab.INVENTORY, str(file)],
             timeout=600,
             env={"OPS_RUNBOOK_RECORDS": str(records), "XDG_STATE_HOME": str(records)},
         )

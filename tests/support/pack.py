@@ -31,17 +31,35 @@ class Pack(t.NamedTuple):
 
 def rendered(service: str, variables: Json | None = None) -> Pack:
     """The pack of a service; variables are those that a playbook is given with -e."""
+    templar = _templar(service, variables or {})
+    known = templar.available_variables
+    checks, causes = (templar.template(known[f"{service}_{name}"]) for name in ("checks", "causes"))
+    thresholds = templar.template(known["thresholds"]).get(service, {})
+    return Pack(*_plain([checks, causes, thresholds]))
+
+
+def lifecycle(service: str, variables: Json | None = None) -> Json:
+    """What a pack gives to the role remediate."""
+    loader = DataLoader()
+    task = loader.load_from_file(str(ROLES / service / "tasks/main.yml"), cache="none", trusted_as_template=True)[0]
+    given = {"role_path": str(ROLES / service), **(variables or {})}
+    return dict(_plain(_templar(service, given).template(task["vars"])))
+
+
+def _plain(value: t.Any) -> t.Any:
+    """Without the tags of Ansible."""
+    return json.loads(json.dumps(value))
+
+
+def _templar(service: str, variables: Json) -> t.Any:
     loader = DataLoader()
     role = ROLES / service
     files = [role / "defaults/main.yml", GROUP / f"{service}.yml", GROUP / "thresholds.yml", role / "vars/main.yml"]
     found: Json = {}
     for file in files:
         found.update(_variables(loader, file))
-    found.update(variables or {})
-    templar = Templar(loader, variables=found)
-    checks, causes = (templar.template(found[f"{service}_{name}"]) for name in ("checks", "causes"))
-    thresholds = templar.template(found["thresholds"]).get(service, {})
-    return Pack(*json.loads(json.dumps([checks, causes, thresholds])))  # plain, without the tags of Ansible
+    found.update(variables)
+    return Templar(loader, variables=found)
 
 
 def _variables(loader: DataLoader, file: Path) -> Json:

@@ -50,6 +50,7 @@ def test_every_cause_has_a_fault_or_says_why_not() -> None:
         "traced": "hung with another letter",
         "definition_broken": "drop_in_bad_setting without a baseline, see below",
         "mended_not_started": "tests/drills/test_killed.py leaves it behind",
+        "saturated_reads": "saturated a little less; which of both it is hangs on the moment",
         "unresponsive": "needs a device that does not answer",
     }
     causes = {cause["cause"] for cause in pack.rendered("mongodb").causes}
@@ -128,3 +129,14 @@ def test_a_definition_that_cannot_be_loaded_and_differs_from_nothing_is_no_drop_
 )
 def test_a_drop_in_is_blamed_only_where_the_server_ended_by_itself(data: Json, cause: str | None) -> None:
     assert decided("drop_in_broken", **data) == cause
+
+
+@pytest.mark.parametrize(("progress", "cause"), [(True, "saturated_reads"), (False, None)])
+def test_reads_that_do_not_end_are_load_only_where_the_server_works(progress: bool, cause: str | None) -> None:
+    document = pack.document("healthy")
+    data = document["checks"]["data"]
+    data["data"]["errors"] = [{"operation": "hello", "code": None, "message": "no answer within the limit"}]
+    data.update(status="critical", missing=["count", "read_documents"])
+    document["checks"]["process"]["data"]["progress"] = progress
+    chosen = diagnosis.diagnose(document, pack.rendered("mongodb").causes)["chosen"]
+    assert (chosen and chosen["cause"]) == cause
