@@ -68,8 +68,9 @@ def here(line: str) -> lab.Ran:
 def test_a_killed_server_is_cured_on_its_own_host(installed: None) -> None:
     before = lab.data(HOST)
     server = (Path.home() / ".cache/ops-runbook/lab/server").read_text().strip()
-    ours = yaml.safe_load((lab.ROOT / lab.INVENTORY / "group_vars/all/mongodb.yml").read_text())
-    variables = {**ours, "mongodb_process_name": server, "remediate_stabilization_window": 3}
+    group = lab.ROOT / lab.INVENTORY / "group_vars/all"
+    ours, often = (yaml.safe_load((group / name).read_text()) for name in ("mongodb.yml", "objectives.yml"))
+    variables = {**ours, **often, "mongodb_process_name": server}
     lab.on(HOST, f"mkdir -p /tmp/home; printf %s {shlex.quote(json.dumps(variables))} >/tmp/home/host.json")
     told = "-e @/tmp/home/host.json"
     cut = "nft add table inet cut; nft 'add chain inet cut in { type filter hook input priority 0; }'; "
