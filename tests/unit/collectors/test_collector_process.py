@@ -70,6 +70,23 @@ def test_a_busy_process_makes_progress(measure: Any, tmp_path: Path) -> None:
         child.wait()
 
 
+def test_a_thread_that_wants_to_run_is_progress_too(tmp_path: Path) -> None:
+    """One of a process that got no processor between the two looks: it works, though nothing was counted."""
+    text = "import threading\nt = threading.Thread(target=lambda: [0 for _ in iter(int, 1)])\nt.start(); t.join()"
+    child = subprocess.Popen([sys.executable, "-c", text])
+    try:
+        while len(list(Path(f"/proc/{child.pid}/task").iterdir())) < 2:
+            time.sleep(0.01)
+        assert probe.collector("process")._life(LocalHost(), child.pid, 0.0)["progress"] is True
+        child.send_signal(signal.SIGSTOP)
+        while "T" not in Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2][:3]:
+            time.sleep(0.01)
+        assert probe.collector("process")._life(LocalHost(), child.pid, 0.1)["progress"] is False
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_it_ends_between_the_two_looks(sleeper: Any, measure: Any) -> None:
     child, _program = sleeper
     child.kill()

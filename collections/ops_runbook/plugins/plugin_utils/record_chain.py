@@ -222,13 +222,17 @@ def _link(raw: bytes, number: int, before: list[Link], end: End | None) -> tuple
 def newer(line: Json) -> str | None:
     """Why a line is not for this version; None where it is."""
     version = line.get("version", VERSION)
-    if type(version) is int and version <= VERSION:
+    if _is_number(version) and version <= VERSION:
         return None
     return f"was written by a newer version of ops_runbook (record version {version}, this one knows {VERSION})"
 
 
+def _is_number(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _misplaced(number: int, seq: t.Any, previous: t.Any, head: str) -> str | None:
-    if type(seq) is not int:
+    if not _is_number(seq):
         return f"line {number} has no number: it was edited"
     if seq > number:
         gone = f"lines {number} to {seq - 1} are" if seq - number > 1 else f"line {number} is"

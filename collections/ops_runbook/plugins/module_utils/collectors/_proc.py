@@ -57,6 +57,17 @@ def vitals(host: Host, pid: int) -> Vitals:
     return Vitals(text(host, pid, "stat"))
 
 
+def is_runnable(host: Host, pid: int, most: int = 200) -> bool:
+    """Whether one of its threads runs, or would if a processor were free; of very many, the first ones are looked at."""
+    for name in host.listdir("/proc/%d/task" % pid)[:most]:
+        try:
+            if Vitals(text(host, pid, "task/%s/stat" % name)).state == "R":
+                return True
+        except GONE:
+            continue
+    return False
+
+
 def rss(host: Host, pid: int) -> int | None:
     """Resident memory in bytes; None for a zombie or a kernel thread."""
     for line in text(host, pid, "status").splitlines():
