@@ -59,7 +59,11 @@ def vitals(host: Host, pid: int) -> Vitals:
 
 def is_runnable(host: Host, pid: int, most: int = 200) -> bool:
     """Whether one of its threads runs, or would if a processor were free; of very many, the first ones are looked at."""
-    for name in host.listdir("/proc/%d/task" % pid)[:most]:
+    try:
+        threads = host.listdir("/proc/%d/task" % pid)
+    except GONE:
+        return False
+    for name in threads[:most]:
         try:
             if Vitals(text(host, pid, "task/%s/stat" % name)).state == "R":
                 return True
