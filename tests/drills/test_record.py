@@ -14,6 +14,8 @@ from tests.support import lab, tampering
 
 HOST = "db1"
 Found = tuple[lab.Ran, lab.Json]
+HEADS = 6
+"""Of two runs that cure: decided, verified, outcome."""
 
 
 def verify(records: Path) -> Found:
@@ -55,7 +57,7 @@ def test_an_untouched_record_agrees_with_the_journal(recorded: Path) -> None:
     done, document = verify(recorded)
     assert done.code == 0, done.text
     summary = document["hosts"][0]["summary"]
-    assert (summary["matched"], summary["untold"], summary["problems"]) == (8, 0, [])
+    assert (summary["matched"], summary["untold"], summary["problems"]) == (HEADS, 0, [])
     assert document["lines"] == 16
     assert (recorded / record.NAME).read_bytes() == before, "who verifies the record writes nothing into it"
 
@@ -99,8 +101,8 @@ def test_a_journal_that_was_rotated_away_is_no_alarm(recorded: Path, tell: t.Cal
     done, document = verify(recorded)
     assert done.code == 0, done.text
     summary = document["hosts"][0]["summary"]
-    assert (summary["matched"], summary["untold"]) == (0, 8)
-    assert "8 cannot be told: the journal does not have them any more" in summary["message"]
+    assert (summary["matched"], summary["untold"]) == (0, HEADS)
+    assert f"{HEADS} cannot be told: the journal does not have them any more" in summary["message"]
     tell(f"{summary['message']}")
 
 

@@ -154,9 +154,12 @@ class Watch(threading.Thread):
     def _process(self, process: Path) -> None:
         for where in ("cmdline", "environ"):
             with contextlib.suppress(OSError):
-                names = self.canaries.within((process / where).read_bytes())
+                read = (process / where).read_bytes()
+                names = self.canaries.within(read)
                 if names:
-                    told = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    # read once: a process that ends in between has none any more
+                    line = read if where == "cmdline" else (process / "cmdline").read_bytes()
+                    told = line.replace(b"\0", b" ").decode(errors="replace")
                     group = (process / "cgroup").read_text()
                     here = (process / "ns/pid").readlink() == self._space
                     self.seen.add(Seen(names, where, told, group, here, private=False))
