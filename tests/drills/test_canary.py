@@ -217,8 +217,8 @@ def looked_at(canaries: Canaries, folder: Path, said: str, watch: Watch, since: 
     for path, names in kept(canaries, folder).items():
         stat = lab.on(HOST, f"stat -c '%a %U %G' /{path}").stdout.strip()
         if path.startswith((f"{STATE[1:]}/baseline/", f"{STATE[1:]}/undo/")):
-            # the service's own configuration, to be put back: a copy that shows less would put back less
-            assert names <= {"config", "command", "vault"}, path
+            # the service's own configuration and definition, to be put back: what shows less would put back less
+            assert names <= {"config", "command", "vault", "unit", "journal"}, path
         else:
             # systemd's unit as it was planted, and where service_environment keeps a service's secrets
             assert path == DROPIN[1:] or names == {"vault"}, (path, names)
