@@ -17,6 +17,8 @@ def test_every_role_has_a_scenario() -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(scenario: str) -> None:
     plain = {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
+    # a run that was broken off left a state in which nothing is prepared anew
+    lab.run([lab.command("molecule"), "reset", "--scenario-name", scenario], timeout=120, env=plain)
     done = lab.run([lab.command("molecule"), "test", "--scenario-name", scenario], timeout=600, env=plain)
     assert done.code == 0, done.text[-6000:]
     for step in ("check", "converge", "idempotence", "verify"):
