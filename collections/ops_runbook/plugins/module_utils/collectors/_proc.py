@@ -58,7 +58,7 @@ def vitals(host: Host, pid: int) -> Vitals:
 
 
 def is_runnable(host: Host, pid: int, most: int = 200) -> bool:
-    """Whether one of its threads runs, or would if a processor were free; of very many, the first ones are looked at."""
+    """Whether one of its threads runs, or would if a processor were free; of very many, the first are looked at."""
     try:
         threads = host.listdir("/proc/%d/task" % pid)
     except GONE:
