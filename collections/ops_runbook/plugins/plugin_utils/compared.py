@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import difflib
 import typing as t
 
+from ..module_utils import text_diff
 from ..module_utils.redact import redact
 
-MOST = 16384
+MOST = text_diff.MOST
 """Characters of one diff in the record."""
-_MOST_LINES = 4000
 _CONTEXT = 1
 
 
@@ -20,19 +19,9 @@ def unified(diff: dict[str, t.Any]) -> str:
     Secrets are masked before the texts are compared, so where only a secret differs no line shows.
     """
     if "prepared" in diff:
-        return _cut(redact(str(diff["prepared"])))
-    if not isinstance(diff.get("before"), str) or not isinstance(diff.get("after"), str):
+        return text_diff.cut(redact(str(diff["prepared"])))
+    old, new = diff.get("before"), diff.get("after")
+    if not isinstance(old, str) or not isinstance(new, str):
         return ""
-    old, new = (redact(diff[side]).splitlines(keepends=True) for side in ("before", "after"))
     was, now = (f"{diff.get(f'{side}_header') or side} ({side})" for side in ("before", "after"))
-    if len(old) + len(new) > _MOST_LINES:
-        return f"{len(old)} and {len(new)} lines are too many to compare here\n"
-    lines = difflib.unified_diff(old, new, was, now, n=_CONTEXT)
-    return _cut("".join(line if line.endswith("\n") else line + "\n" for line in lines))
-
-
-def _cut(text: str) -> str:
-    if len(text) <= MOST:
-        return text
-    kept = text[:MOST].rpartition("\n")[0]
-    return f"{kept}\n({len(text) - len(kept)} characters more)\n"
+    return text_diff.cut(text_diff.unified(old, new, (was, now), context=_CONTEXT))
