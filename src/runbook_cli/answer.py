@@ -54,14 +54,17 @@ class Output:
         return self.format != "table" or self.query is not None
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
-    """A hint that names what is nearest to word, else everything that is known."""
+def nearest(word: str, known: list[str]) -> str:
+    """A hint that names what is nearest to word; empty where nothing is near."""
     import difflib
 
     near = difflib.get_close_matches(word, known, 1, 0.6)
-    if near:
-        return f"Did you mean {near[0]}?"
-    return f"Known: {', '.join(known)}." if known else ""
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """A hint that names what is nearest to word, else everything that is known."""
+    return nearest(word, known) or (f"Known: {', '.join(known)}." if known else "")
 
 
 def plain(text: str) -> str:

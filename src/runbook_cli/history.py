@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runbook_cli.answer import CliError, did_you_mean
+from runbook_cli.answer import CliError, nearest
 from runbook_cli.view import columns, some
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ _SEEN = re.compile(
     rb'"phase":"(looked|leased|evidence|decided|verified)","version":1,"entry":'
 )
 """A line of which no more matters here: what it has to say is long, and is not parsed."""
-_ENDS = ("outcome", "job")
+ENDS = ("outcome", "job")
+"""Phases with which a run ends on a host."""
 _SILENT = ("The target did not answer", "The program on the target passed its deadline")
 """How an answer begins that never came (plugin_utils/light.py)."""
 _SHOWN = 5
@@ -177,7 +178,7 @@ def _see(run: Run, line: Line) -> None:
     run.limit = run.limit or started.get("limit")
     run.incident = run.incident or started.get("incident") or entry.get("incident")
     run.check = run.check or bool(started.get("check")) or bool(entry.get("check"))
-    if line["phase"] in _ENDS:
+    if line["phase"] in ENDS:
         run.outcomes[line["host"]] = str(entry.get("outcome"))
     _once(run.seen, line["host"])
 
@@ -232,7 +233,7 @@ def find(records: Path, name: str) -> Run:
     known = next((run for run in runs if run.id == name), None)
     if known is None or not (known.targets or known.stuck):
         what = "changed nothing" if known else "is not in the record"
-        near = "" if known else did_you_mean(name, [run.id for run in runs if run.targets]).partition("Known:")[0]
+        near = "" if known else nearest(name, [run.id for run in runs if run.targets])
         raise CliError(f"run {name!r} {what}", str(records / NAME), f"{near} {_latest(runs)}".strip())
     if not known.targets:
         reasons = "; ".join(f"{reason} ({some(hosts)})" for reason, hosts in known.stuck.items())

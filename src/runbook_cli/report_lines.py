@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import CliError, did_you_mean
-from runbook_cli.history import NAME
+from runbook_cli.history import ENDS, NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENDS = ("outcome", "job")
 WELL = ("healthy", "remedied", "recovered")
 _ORIGIN = "0" * 64
 _HEAD = re.compile(

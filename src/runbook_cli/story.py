@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from runbook_cli.answer import Answer, CliError, did_you_mean
+from runbook_cli.answer import Answer, CliError, nearest
 from runbook_cli.history import NAME, Line, Run, history, lines
 from runbook_cli.view import columns, some
 
@@ -92,7 +92,7 @@ def one(records: Path, name: str) -> Answer:
     run = runs[-1] if name == "last" and runs else next((run for run in runs if run.id == name), None)
     if run is None:
         latest = ", ".join(run.id for run in runs[-5:][::-1])
-        near = did_you_mean(name, [run.id for run in runs]).partition("Known:")[0].strip()
+        near = nearest(name, [run.id for run in runs])
         hint = " ".join(filter(None, [near, f"The last ones are {latest}." if latest else "There are no runs in it."]))
         raise CliError(f"run {name!r} is not in the record", str(records / NAME), hint)
     found = list(lines(records / NAME, run.id))
