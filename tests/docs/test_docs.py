@@ -44,12 +44,19 @@ def read(name: str) -> str:
     return (lab.ROOT / name).read_text()
 
 
+def shared_options(fragment: str) -> set[str]:
+    """Options that a fragment of the collection's own documents."""
+    name = f"ansible_collections.ops.runbook.plugins.doc_fragments.{fragment.removeprefix('ops.runbook.')}"
+    return set(yaml.safe_load(importlib.import_module(name).ModuleDocFragment.DOCUMENTATION).get("options", {}))
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_module_options_and_returns_are_described(module: str) -> None:
     documentation = yaml.safe_load(constants(module)["DOCUMENTATION"])
     spec = importlib.import_module(f"ansible_collections.ops.runbook.plugins.module_utils.specs.{module}").ARGUMENT_SPEC
-    shared = {"lease", "run_id"} if "ops.runbook.changing" in documentation["extends_documentation_fragment"] else set()
+    shared = {name for fragment in documentation["extends_documentation_fragment"] for name in shared_options(fragment)}
     assert set(documentation["options"]) | shared == set(spec)
+    assert not set(documentation["options"]) & shared
     assert yaml.safe_load(constants(module)["RETURN"])
     assert f"`{module}`" in read("docs/design.md")
 

@@ -57,17 +57,9 @@ class ActionModule(LightAction):
         name = _outcome(answer, bool(self._task.check_mode))
         if not params["conclude"] or name is None:
             return answer
-        facts = {
-            "target": str(task_vars["inventory_hostname"]),
-            "outcome": name,
-            "message": answer.get("message") or answer["msg"],
-            "changes": answer.get("changes") or [],
-            "undo": [answer["undo"]] if answer.get("changed") else [],
-            "next_step": (answer.get("error") or {"hint": "the same undo again puts back what is not put back"})["hint"]
-            if answer.get("failed")
-            else "",
-        }
-        return {**answer, "ops_runbook": self.conclude_job(facts)}
+        again = {"hint": "the same undo again puts back what is not put back"}
+        step = (answer.get("error") or again)["hint"] if answer.get("failed") else ""
+        return self.conclude_act(answer, task_vars, name, step)
 
 
 def _demand_all_there(where: Path, run: str, host: str, task_vars: Json) -> None:

@@ -38,16 +38,8 @@ class ActionModule(LightAction):
         name = _outcome(answer, params, bool(self._task.check_mode))
         if not params["conclude"] or name is None:
             return answer
-        facts = {
-            "target": str(task_vars["inventory_hostname"]),
-            "outcome": name,
-            "message": answer["message"],
-            "changes": answer["changes"],
-            "undo": [answer["undo"]] if answer["changed"] else [],
-            "next_step": (answer.get("error") or {}).get("hint", ""),
-            "hold": answer["hold"],
-        }
-        return {**answer, "ops_runbook": self.conclude_job(facts)}
+        hint = (answer.get("error") or {}).get("hint", "")
+        return self.conclude_act(answer, task_vars, name, hint, hold=answer["hold"])
 
 
 def person() -> str:

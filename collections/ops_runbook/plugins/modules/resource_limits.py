@@ -23,6 +23,7 @@ description:
   - Limits of sessions are in effect for sessions that begin afterwards. They never reach a service of systemd.
 extends_documentation_fragment:
   - ops.runbook.changing
+  - ops.runbook.protecting
 attributes:
   check_mode:
     details:
@@ -93,13 +94,6 @@ options:
     description: Seconds that a restarted service must stay as it is.
     type: float
     default: 5
-  protect:
-    description:
-      - Folders with data. While the service has a file below one of them open that was deleted, it is neither stopped
-        nor restarted, because the file would be lost.
-    type: list
-    elements: str
-    default: []
   budget:
     description:
       - Most starts and restarts of a service by this collection within a time. One more is refused.

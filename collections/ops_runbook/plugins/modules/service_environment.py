@@ -23,6 +23,7 @@ description:
     logs and the record see C((secret)).
 extends_documentation_fragment:
   - ops.runbook.changing
+  - ops.runbook.protecting
 attributes:
   check_mode:
     details:
@@ -61,13 +62,6 @@ options:
     description: Seconds that the restarted service must stay as it is.
     type: float
     default: 5
-  protect:
-    description:
-      - Folders with data. While the service has a file below one of them open that was deleted, it is neither stopped
-        nor restarted, because the file would be lost.
-    type: list
-    elements: str
-    default: []
   budget:
     description:
       - Most starts and restarts of the service by this collection within a time. One more is refused.

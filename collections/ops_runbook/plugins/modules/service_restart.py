@@ -20,6 +20,7 @@ description:
   - A service is stopped the way its unit says, with its own signal and patience. Nothing is ever killed by name.
 extends_documentation_fragment:
   - ops.runbook.changing
+  - ops.runbook.protecting
 attributes:
   check_mode:
     details:
@@ -86,13 +87,6 @@ options:
       - Have a disabled service started at boot as well.
     type: bool
     default: false
-  protect:
-    description:
-      - Folders with data. While the service has a file below one of them open that was deleted, it is neither stopped
-        nor restarted, because the file would be lost.
-    type: list
-    elements: str
-    default: []
   redefined:
     description:
       - In check mode, a task before this one would have put the unit's definition in force, so it is predicted what

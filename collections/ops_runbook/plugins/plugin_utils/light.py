@@ -128,6 +128,20 @@ class LightAction(ActionBase):
         record.append(record.folder(), record.run_id(), facts["target"], "job", self.ending(concluded))
         return concluded
 
+    def conclude_act(
+        self, answer: dict[str, t.Any], task_vars: dict[str, t.Any], name: str, next_step: str, **more: t.Any
+    ) -> dict[str, t.Any]:
+        """The answer of a module that is a job by itself, with the outcome of that name; more are further facts."""
+        facts = {
+            "target": str(task_vars["inventory_hostname"]),
+            "outcome": name,
+            "message": answer.get("message") or answer["msg"],
+            "changes": answer.get("changes") or [],
+            "undo": [answer["undo"]] if answer.get("changed") else [],
+            "next_step": next_step,
+        }
+        return {**answer, "ops_runbook": self.conclude_job({**facts, **more})}
+
     def ending(self, concluded: dict[str, t.Any]) -> dict[str, t.Any]:
         """What the record says at the end of a run on a host."""
         incident = os.environ.get("OPS_RUNBOOK_INCIDENT")
