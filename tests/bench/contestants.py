@@ -71,8 +71,9 @@ def inventory(field: Field, same_exchange: bool) -> str:
 
 
 def environment(field: Field, config: Path, **more: str) -> dict[str, str]:
-    """Nothing of the caller's that steers Ansible, and a place of its own for all that a run leaves."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "OPS_RUNBOOK_"))}
+    """Nothing of the caller's that steers Ansible or Python, and a place of its own for all that a run leaves."""
+    steers = ("ANSIBLE_", "OPS_RUNBOOK_", "PYTHON")
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(steers)}
     places = {
         "ANSIBLE_CONFIG": str(config),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(field.sockets),

@@ -39,8 +39,8 @@ COLD, WARM = "cold", "warm"
 PHASES = {
     "start": "Ansible starts",
     "detect": "first look",
-    "lease": "lease, second look",
-    "evidence": "evidence",
+    "lease": "lease",
+    "evidence": "second look, evidence",
     "decide": "diagnosis, guard",
     "act": "act",
     "verify": "verification",

@@ -196,6 +196,9 @@ def test_what_is_not_followed_is_said(some: None) -> None:
     assert document["hosts"][0]["not_honoured"] == ["hostkeyalgorithms ssh-ed25519"]
 
 
+KILL = "systemctl kill --signal=KILL mongod; until systemctl is-failed -q mongod; do sleep .05; done"
+
+
 @pytest.fixture
 def behind(some: None) -> Iterator[None]:
     """db2's ssh port answers db1 alone."""
@@ -223,6 +226,9 @@ def test_through_a_jump_host(behind: None, tmp_path: Path) -> None:
         assert "answers through" in document["hosts"][0]["checks"][0]["said"]
         done, run = lab.runbook("diagnose", "recover_mongodb", *told, records=tmp_path / "records", host="db2")
         assert (done.code, run["targets"][0]["outcome"]) == (0, "healthy"), done.text
+        assert lab.on("db2", KILL).code == 0
+        done, run = lab.runbook("run", "recover_mongodb", *told, records=tmp_path / "records", host="db2")
+        assert (done.code, run["targets"][0]["outcome"]) == (0, "remedied"), done.text
 
     lost = config.read_text().replace(f"HostName {lab.SUBNET}.11", f"HostName {lab.SUBNET}.99")
     config.write_text(lost)

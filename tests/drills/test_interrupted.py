@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
 import select
 import shlex
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -128,8 +128,36 @@ def test_a_terminal_that_is_closed_during_the_act(up: Path) -> None:
         assert terminal.code() == 129
         assert is_active(), "the act ended by itself"
         assert record.verify(up)[1] is None
-        left = subprocess.run(["pgrep", "-f", f"recover_mongodb.*{up}"], capture_output=True, text=True, check=False)
-        assert left.stdout == ""
+        assert not at_work(up)
+    finally:
+        mended()
+
+
+def at_work(records: Path) -> str:
+    """Processes of a run with this record, by their environment: their ids."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"OPS_RUNBOOK_RECORDS={records}\0".encode() in each.read_bytes():
+                found.append(each.parent.name)
+    return " ".join(found)
+
+
+def test_runbook_itself_is_killed(up: Path) -> None:
+    """Nobody is left to clean up: the act ends by itself, so does the playbook, and the next run finds it well."""
+    terminal = started(up)
+    try:
+        os.kill(terminal.pid, signal.SIGKILL)
+        assert terminal.code() == -signal.SIGKILL
+        assert is_active(), "the act ended by itself"
+        limit = time.monotonic() + 30
+        while at_work(up) and time.monotonic() < limit:
+            time.sleep(0.2)
+        assert not at_work(up)
+        assert record.verify(up)[1] is None, "the record is whole"
+        env = {"OPS_RUNBOOK_RECORDS": str(up), "XDG_STATE_HOME": str(up)}
+        again = lab.run([lab.command("runbook"), *RUN], env=env)
+        assert (again.code, "db1/mongodb HEALTHY" in again.stdout) == (0, True), again.text
     finally:
         mended()
 

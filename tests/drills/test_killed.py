@@ -22,6 +22,7 @@ from tests.support.killed import CONFIG, HOST, PRISTINE, UNIT, Ended, Json
 Tell = Callable[[str], None]
 BAD = "s/^MONGOD_OPTS=.*/MONGOD_OPTS=--no-such-option/"
 WELL = ("remedied", "healthy")
+GOOD = "active success loaded config good owners mongodb enabled running"
 CURED: set[str] = set()
 """States of the host from which a next run was seen to cure, whichever remedy left them."""
 STAND_IN = {"ansible_python_interpreter": f"{killed.PROGRAMS}/python3"}
@@ -47,6 +48,7 @@ class Remedy(t.NamedTuple):
     whole: bool = False
 
 
+DROP_INS = f"/etc/systemd/system/{UNIT}.d"
 KILLED = (
     f"systemctl start {UNIT}; systemctl kill -s KILL {UNIT}; until systemctl is-failed -q {UNIT}; do sleep .02; done"
 )
@@ -60,6 +62,14 @@ REMEDIES = [
     Remedy("start_service", KILLED, ()),  # the service program of restore_config
     Remedy("fix_ownership", f"chown -R root:root /var/lib/mongo; systemctl start {UNIT}", ("ownership",)),
     Remedy("unmask_and_start", f"systemctl mask {UNIT}", ("service",), {"remediate_approved": ["unmask_and_start"]}),
+    Remedy("enable_and_start", f"systemctl disable {UNIT}", ("service",), {"remediate_approved": ["enable_and_start"]}),
+    Remedy("resume_service", f"systemctl start {UNIT}; systemctl kill --kill-who=main -s STOP {UNIT}", ("service",)),
+    Remedy(
+        "restore_unit",
+        f"mkdir -p {DROP_INS}; printf '[Service]\\nExecStart=/bin/true\\n' >{DROP_INS}/x.conf; systemctl daemon-reload",
+        ("baseline",),
+        {"remediate_approved": ["restore_unit"]},
+    ),
 ]
 IDS = [remedy.name for remedy in REMEDIES]
 
@@ -78,6 +88,13 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert kept.code == 0, kept.text
     yield hashlib.sha256(killed.shell(f"cat {CONFIG}").encode()).hexdigest()
     killed.shell(f"{PRISTINE} systemctl start {UNIT}; rm -rf {killed.PROGRAMS}")
+
+
+@pytest.fixture(autouse=True)
+def definition() -> Iterator[None]:
+    """Each test leaves the unit's definition, and its enablement, as they were."""
+    yield
+    killed.shell(f"rm -rf {DROP_INS}; systemctl daemon-reload; systemctl unmask {UNIT}; systemctl enable {UNIT}")
 
 
 class Drill:
@@ -113,7 +130,8 @@ class Drill:
         """What the next run finds."""
         found = [left["unit"][key] for key in ("ActiveState", "Result", "LoadState")]
         config = "good" if left["config"]["sha256"] == self.good else "bad"
-        return " ".join([*found, f"config {config}", f"owners {','.join(left['owners'])}"])
+        more = [left["unit"][key] for key in ("UnitFileState", "process")]
+        return " ".join([*found, f"config {config}", f"owners {','.join(left['owners'])}", *more])
 
     def follow(self, records: Path, ended: Ended, left: Json) -> None:
         """Let the next run cure, once for each state of the host; undo what broke off, once for each of the record."""
@@ -124,12 +142,13 @@ class Drill:
         if state not in CURED:
             CURED.add(state)
             after = killed.play("recover_mongodb", records, self.remedy.extra)
-            if state.startswith("inactive success loaded"):  # cleanly down, and nobody knows who wanted that
+            # cleanly down and enabled: nobody knows who wanted that
+            if state.startswith("inactive success loaded") and " enabled " in state:
                 assert (after.code, "stopped: " in after.text) == (7, True), after.text
                 after = killed.play("recover_mongodb", records, {"remediate_approved": ["start_service"]})
             assert after.code == 0, f"{state}\n{after.text[-3000:]}"
             assert killed.outcome(records, after.run) in WELL
-            assert self.state(killed.look()) == "active success loaded config good owners mongodb", state
+            assert self.state(killed.look()) == GOOD, state
             assert lab.data(HOST)["missing"] == 0
         if said and self.is_new(f"{state} {[entry['module'] for entry in known]} {said.unknown}"):
             self._undo(records, ended)

@@ -26,7 +26,9 @@ STATE, LEASES, DATA = Path("/var/lib/ops-runbook"), Path("/run/ops-runbook"), Pa
 CONFIG, UNIT = Path("/etc/default/mongod"), "mongod.service"
 LIVES = ("-wal", "-shm")  # the server's own, which come and go with it
 # Where something may be written; of /run only whether a folder was made there.
-WATCHED = [str(path) for path in (CONFIG, STATE, LEASES)] + ["/run!", "/etc/systemd/system!", "/etc/default!"]
+SYSTEM = "/etc/systemd/system"
+WATCHED = [str(path) for path in (CONFIG, STATE, LEASES, f"{SYSTEM}/{UNIT}.d")]
+WATCHED += ["/run!", f"{SYSTEM}!", "/etc/default!"]
 MOST = 80
 """Moments of one program."""
 
@@ -76,13 +78,25 @@ def look() -> dict[str, object]:
 
 def unit() -> dict[str, str]:
     """What systemd says, once it has done what it was told: that goes on without whoever told it."""
-    argv = ["/usr/bin/systemctl", "show", UNIT, "-p", "ActiveState", "-p", "Result", "-p", "LoadState", "-p", "Job"]
+    names = ("ActiveState", "Result", "LoadState", "UnitFileState", "MainPID", "Job")
+    argv = ["/usr/bin/systemctl", "show", UNIT, "--property", ",".join(names)]
     while True:
         shown = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout
         found = dict(line.split("=", 1) for line in shown.splitlines())
         if not found.pop("Job", "").strip("0"):
-            return found
+            return {**found, "process": process(found.pop("MainPID"))}
         time.sleep(0.05)
+
+
+def process(pid: str) -> str:
+    """Whether there is one, and whether SIGSTOP holds it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text() if pid != "0" else None
+    except OSError:
+        status = None
+    if status is None:
+        return "none"
+    return "stopped" if "\nState:\tT" in status else "running"
 
 
 def _json(path: Path) -> object:

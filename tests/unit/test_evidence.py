@@ -447,6 +447,7 @@ def test_the_light_program_answers(python: str, tmp_path: Path) -> None:
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("OPS_RUNBOOK_EVIDENCE", str(tmp_path / "evidence"))
     monkeypatch.setenv("OPS_RUNBOOK_RUN_ID", "run7")
+    monkeypatch.setenv("OPS_RUNBOOK_RECORDS", str(tmp_path / "record"))
     return tmp_path / "evidence"
 
 
@@ -513,6 +514,9 @@ def test_a_target_that_lies_cannot_name_other_files(records: Path, monkeypatch: 
 
     result = performed(monkeypatch, call)
     assert [file["name"] for file in result["files"]] == ["system.txt"]
+    (line,) = [json.loads(line) for line in (records.parent / "record" / "record.jsonl").read_text().splitlines()]
+    assert (line["run"], line["host"], line["phase"]) == ("run7", "db1", "evidence")
+    assert line["entry"] == {"directory": result["directory"], "omitted": [], "seconds": pytest.approx(0, abs=5)}
     assert {path.name for path in records.rglob("*") if path.is_file()} == {"system.txt", "manifest.json"}
 
 

@@ -149,20 +149,36 @@ def test_a_bad_cause_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_causes_alone_are_only_validated(tmp_path: Path) -> None:
-    checks = {"unit": {"type": "systemd_unit"}}
-    good = {"ops.runbook.cause_diagnosis_info": {"checks": checks, "causes": [CAUSE]}}
-    code, said = play(tmp_path, [good], name=None)
+PACK = {"checks": {"unit": {"type": "systemd_unit", "unit": "x"}}, "causes": [CAUSE]}
+
+
+def test_a_pack_is_read_and_given_back_with_its_templates_worked_out(tmp_path: Path) -> None:
+    templated = {**PACK, "checks": {"unit": {"type": "systemd_unit", "unit": "{{ 'X' | lower }}"}}}
+    said_of = {"unit": {"critical": [{"metric": "active_state", "operator": "==", "value": "failed"}]}}
+    good = {"ops.runbook.pack_info": {**templated, "thresholds": said_of}, "register": "read"}
+    same = [f"read.checks == {PACK['checks']}", f"read.causes == [{CAUSE}]", f"read.thresholds == {said_of}"]
+    code, said = play(tmp_path, [good, {"ansible.builtin.assert": {"that": same}}], name=None)
     assert code == 0, said
-    bad = {
-        "ops.runbook.cause_diagnosis_info": {
-            "checks": checks,
-            "causes": [{**CAUSE, "when": "checks.unit.data.result =="}],
-        }
-    }
-    code, said = play(tmp_path, [bad])
-    assert code == 2
-    assert "does not compile" in said
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"causes": [{**CAUSE, "when": "checks.unit.data.result =="}]}, "does not compile"),
+        ({"checks": {"unit": {"type": "systemd_uint"}}}, "systemd_uint"),
+        ({"thresholds": {"unti": {}}}, "thresholds.unti: names no check"),
+        ({"cooldown": -1}, "remediate_cooldown: -1.0 is not 0 or more"),
+        ({"alert_at": "yesterday"}, "remediate_alert_at"),
+        ({"freeze": [{"from": "now", "to": "then", "reason": "x"}]}, "freeze"),
+    ],
+    ids=["cause", "check", "threshold", "cooldown", "alert", "freeze"],
+)
+def test_a_pack_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path, bad: dict[str, object], words: str) -> None:
+    code, said = play(tmp_path, [{"ops.runbook.pack_info": {**PACK, **bad}}])
+    assert code == 2, said
+    assert words in said
+    assert "WRONG INPUT" in said
+    assert "Traceback" not in said
 
 
 def test_unsupported_and_missing_arguments_are_named(tmp_path: Path) -> None:

@@ -55,13 +55,42 @@ def test_the_window_is_never_below_twice_the_restart_delay() -> None:
 @pytest.mark.parametrize(
     ("looks", "seconds"),
     [
-        ([(0, "critical")], 1.0),
+        ([(0, "critical")], 0.1),
+        ([(0, "critical"), (0.1, "critical")], 0.2),
+        ([(number, "critical") for number in range(9)], 1.0),
         ([(0, "ok")], 1.0),
         ([(0, "ok"), (2.25, "ok")], 0.75),
         ([(0, "ok"), (2.99, "ok")], 0.05),
+        ([(0, "ok"), (1, "critical"), (2, "ok")], 1.0),
         ([(0, "ok"), (2, "critical")], 1.0),
     ],
-    ids=["not well", "just well", "the window ends before", "hardly anything is left", "not well any more"],
+    ids=[
+        "not well",
+        "not yet well",
+        "not well for long",
+        "just well",
+        "the window ends before",
+        "hardly anything is left",
+        "it begins anew",
+        "not well any more",
+    ],
 )
-def test_the_last_look_comes_when_the_window_ends(looks: list[tuple[float, str]], seconds: float) -> None:
-    assert watched(*looks).pause(1.0) == pytest.approx(seconds)
+def test_when_the_next_look_comes(looks: list[tuple[float, str]], seconds: float) -> None:
+    assert watched(*looks).pause(1.0, looks[-1][0]) == pytest.approx(seconds)
+
+
+def test_a_look_that_takes_long_does_not_put_off_the_next() -> None:
+    watch = watched((0, "ok"), (1, "ok"))
+    assert watch.pause(1.0, 1.4) == pytest.approx(0.6)
+    assert watch.pause(1.0, 2.5) == pytest.approx(0.05)
+
+
+def test_the_looks_that_open_and_close_the_window_decide() -> None:
+    watch = watched((0, "critical"))
+    assert watch.decides(1)
+    watch.see(document("ok"), 1)
+    assert not watch.decides(2)
+    assert not watch.decides(3.99)
+    assert watch.decides(4)
+    watch.see(document("critical"), 2)
+    assert watch.decides(3), "it begins anew"

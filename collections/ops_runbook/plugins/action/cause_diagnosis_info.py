@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.ops.runbook.plugins.plugin_utils import diagnosis
+from ansible_collections.ops.runbook.plugins.plugin_utils import checks, diagnosis
 from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
+
+checks.load_collectors()
 
 
 class ActionModule(LightAction):
@@ -16,11 +18,9 @@ class ActionModule(LightAction):
     NAME = "cause_diagnosis_info"
 
     def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
-        """Validate the causes, then diagnose; without a document only the former."""
+        """Validate the causes, then diagnose."""
         errors = diagnosis.validate(params["causes"], params["checks"])
         if errors:
             raise BadInput("; ".join(errors), hint="Correct the pack's causes; nothing was done.")
-        if params["document"] is None:
-            return {"changed": False}
         found = diagnosis.diagnose(params["document"], params["causes"], params["tried"])
         return {"changed": False, "diagnosis": found}

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import time
 import typing as t
 from pathlib import Path
 
@@ -37,13 +38,18 @@ class ActionModule(LightAction):
             message = f"check mode collects nothing; otherwise {len(items)} items into {folder}"
             return {"changed": False, "directory": str(folder), "files": [], "omitted": [], "message": message}
         ensure_directory(str(folder))
+        began = time.monotonic()
         try:
             answer = self.call(params, task_vars, no_log)
             if answer.get("failed"):
                 return answer
             # a target that lies may name any file: only what was asked for is taken
             answer["documents"] = [one for one in answer["documents"] if one["name"] in items]
-            return keep(folder, {"service": params["service"], "host": host, "run": record.run_id()}, answer)
+            kept = keep(folder, {"service": params["service"], "host": host, "run": record.run_id()}, answer)
+            entry = {name: kept[name] for name in ("directory", "omitted")}
+            entry["seconds"] = round(time.monotonic() - began, 3)
+            record.append(record.folder(), record.run_id(), host, "evidence", entry)
+            return kept
         finally:
             if not any(folder.iterdir()):
                 folder.rmdir()

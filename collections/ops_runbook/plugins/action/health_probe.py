@@ -11,6 +11,8 @@ from ansible_collections.ops.runbook.plugins.plugin_utils import checks, verdict
 from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
+checks.load_collectors()
+
 Json = dict[str, t.Any]
 
 
@@ -32,19 +34,20 @@ class ActionModule(LightAction):
         """Validate, look, judge."""
         checks.validate(params["checks"], params["thresholds"])
         _validate(params)
-        chosen = checks.select(params["checks"], params["deep"], bool(self._task.check_mode))
         target = params["target"] or str(task_vars["inventory_hostname"])
-        asked = {name: _asked(check, params["cursors"].get(name)) for name, check in chosen.items()}
         watch, began = verdict.Watch(params["stable_for"], params["baseline"]), time.monotonic()
         while True:
+            now = time.monotonic()
+            chosen = checks.select(params["checks"], params["deep"] and watch.decides(now), self._task.check_mode)
+            asked = {name: _asked(check, params["cursors"].get(name)) for name, check in chosen.items()}
             answer = self.call({"checks": asked}, task_vars, no_log)
             if answer.get("failed"):
                 return answer
             document = verdict.judge(target, chosen, answer, params["thresholds"])
-            watch.see(document, time.monotonic())
+            watch.see(document, now)
             if not params["stable_for"] or _is_over(watch, params, time.monotonic() - began):
                 return _result(document, watch, answer)
-            time.sleep(watch.pause(params["interval"]))
+            time.sleep(watch.pause(params["interval"], time.monotonic()))
 
 
 def _is_over(watch: verdict.Watch, params: Json, spent: float) -> bool:

@@ -32,18 +32,11 @@ class ActionModule(LightAction):
     NAME = "remedy_guard"
     ENTRY = "guard_facts"
 
-    def perform(self, params: Json, task_vars: Json, no_log: set[str]) -> Json:
-        """Refuse rules that make no sense; without a cause that is all."""
-        recurrence.validate(params["flapping"], params["cooldown"], params["alert_at"])
-        freeze.parse(params["freeze"])
-        if params["cause"] is None:
-            nothing: Json = {"refusals": [], "passed": [], "escalates": False, "remedy_file": None}
-            return {"changed": False, "allowed": False, **nothing}
-        return super().perform(params, task_vars, no_log)
-
     def prepare(self, params: Json, task_vars: Json) -> Json:
-        """The target is only asked what is in force there."""
-        return {"target": params["target"], "service": params["service"]}
+        """Refuse rules that make no sense; the target is only asked what is in force there."""
+        recurrence.validate(params["flapping"], params["cooldown"])
+        freeze.parse(params["freeze"])
+        return {name: params[name] for name in ("target", "service", "cause")}
 
     def finish(self, answer: Json, params: Json, task_vars: Json) -> Json:
         """Collect the facts and decide."""

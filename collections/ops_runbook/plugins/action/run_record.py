@@ -31,7 +31,11 @@ def seconds_by_phase(lines: list[record.Line]) -> dict[str, float]:
         if line["phase"] == "looked":
             spent["detect"] = float(line["entry"].get("seconds", 0.0))
         elif phase and before:
-            spent[phase] = spent.get(phase, 0.0) + max(0.0, (now - before).total_seconds())  # a clock may jump back
+            gone = max(0.0, (now - before).total_seconds())  # a clock may jump back
+            own = min(gone, float(line["entry"].get("seconds", gone)))  # before evidence comes the second look
+            spent[phase] = spent.get(phase, 0.0) + own
+            if gone > own:
+                spent["decide"] = spent.get("decide", 0.0) + gone - own
         before = now
     return {phase: round(value, 3) for phase, value in spent.items()}
 

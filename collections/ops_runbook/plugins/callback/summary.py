@@ -44,8 +44,11 @@ from ansible_collections.ops.runbook.plugins.plugin_utils import (
     outcome,
     record,
     retyped,
+    warm,
     wording,
 )
+
+warm.up()  # before the first task, which is Ansible's own
 
 MARK = "ops_runbook_name"
 """A play of ours says its runbook's name in this variable."""

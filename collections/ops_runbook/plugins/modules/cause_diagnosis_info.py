@@ -16,8 +16,9 @@ description:
   - Runs on the controller alone and looks at nothing but its arguments.
 options:
   document:
-    description: The probe document. Without it the causes are only validated.
+    description: The probe document.
     type: dict
+    required: true
   checks:
     description: The checks by name that the causes may refer to, as given to M(ops.runbook.health_probe).
     type: dict
@@ -40,6 +41,7 @@ options:
 extends_documentation_fragment:
   - ops.runbook.attributes
 seealso:
+  - module: ops.runbook.pack_info
   - module: ops.runbook.health_probe
 author:
   - The ops_runbook authors (@ops-runbook)
@@ -62,7 +64,7 @@ EXAMPLES = r"""
 RETURN = r"""
 diagnosis:
   description: What holds and what does not.
-  returned: when O(document) is given
+  returned: success
   type: dict
   contains:
     causes:

@@ -20,6 +20,7 @@ description:
   - Secrets are masked on the target. Environments and configuration files are not collected. Command lines are only
     where systemd shows those of the unit.
   - What cannot be collected is listed with the reason, and is no failure. A directory that cannot be written is one.
+  - Where it was kept and what was omitted goes into the run's record.
 extends_documentation_fragment:
   - ops.runbook.attributes
 attributes:

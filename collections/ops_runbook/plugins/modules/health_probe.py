@@ -74,7 +74,9 @@ options:
     description: What is looked at, such as V(db1/mongodb). By default the host's name in the inventory.
     type: str
   deep:
-    description: Also run the checks that say C(cost=deep).
+    description:
+      - Also run the checks that say C(cost=deep). With O(stable_for) in the looks that begin and end the time of being
+        well, not in those between, which only see that nothing breaks.
     type: bool
     default: false
   cursors:
@@ -104,7 +106,9 @@ options:
     type: float
     default: 0
   interval:
-    description: Seconds between two looks.
+    description:
+      - Seconds from one look to the next. Until it has been well once, the first ones come sooner; the last one comes
+        when O(stable_for) is over.
     type: float
     default: 2
 extends_documentation_fragment:

@@ -14,7 +14,6 @@ description:
   - Refuses, with a reason that a person understands and the next step as a literal command. The rules are in the
     README of the role C(remediate).
   - The target says whether a hold is in force and what was done to the service lately; the controller decides.
-  - Without O(cause) it only refuses options that make no sense.
 options:
   target:
     description: What the remedy acts on, as C(host/service).
@@ -23,6 +22,7 @@ options:
   cause:
     description: The chosen cause of M(ops.runbook.cause_diagnosis_info).
     type: dict
+    required: true
   folders:
     description: Role folders whose C(tasks/remedies) are searched, first match first.
     type: list
@@ -87,10 +87,6 @@ options:
         description: Seconds.
         type: float
         required: true
-  alert_at:
-    description: When the alert began that the run answers, RFC 3339; only validated here.
-    type: str
-    default: ""
   group:
     description: The inventory group whose last healthy member may not be taken down; empty for none.
     type: str

@@ -20,7 +20,7 @@ options:
   phase:
     description: What the line is about.
     type: str
-    choices: [looked, leased, evidence, decided, foreseen, verified, outcome, job]
+    choices: [looked, decided, foreseen, verified, outcome, job]
     required: true
   entry:
     description: What the phase has to say. Secrets are masked before it is written.

@@ -8,7 +8,6 @@ module_utils, so both roads give the same result. See docs/design.md, "Modules t
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import importlib
 import json
@@ -25,26 +24,15 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 
 from ..module_utils import errors
-from . import compared, foreseen, guard, outcome, record, wording
+from . import compared, foreseen, guard, outcome, record, warm, wording
 from .packing import PACKAGE, Call, program
 
 record.run_id()  # when this module is imported, in the main process, so that all workers share it
 
 
-def warm_up() -> None:
-    """Load the usual connection's plugins once here: each worker would read their YAML again, 20 ms for every host.
-
-    What is there by then is not collected any more: in each worker that would copy memory shared with this process.
-    """
-    for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_loader, "sudo")):
-        loader.get(f"ansible.builtin.{name}", class_only=True)
-    gc.freeze()
-
-
-warm_up()
+warm.up()
 
 
 # What the ssh client says when it could not connect, and Ansible when sudo refused the password.

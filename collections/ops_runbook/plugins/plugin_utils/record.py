@@ -5,7 +5,8 @@ Lies in `$OPS_RUNBOOK_RECORDS`, else `$XDG_STATE_HOME/ops-runbook`, else `~/.loc
 file 0600.
 A line: `{"seq": 7, "previous": "<sha256 of line 6>", "at": "2026-01-05T02:00:07.123Z", "run": "...", "host": "db1",
 "phase": "intent", "version": 1, "entry": {...}}`. The head (SHA-256 of the last line) also goes to the target's
-journal at each phase. A line whose run is not that of the line before it has `started` too: so has the first of a run.
+journal with each decision and outcome. A line whose run is not that of the line before it has `started` too: so has
+the first of a run.
 """
 
 from __future__ import annotations

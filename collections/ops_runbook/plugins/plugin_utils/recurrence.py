@@ -106,7 +106,7 @@ def _utc(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def validate(flapping: Json, cooldown: float, alert_at: str) -> None:
+def validate(flapping: Json, cooldown: float, alert_at: str = "") -> None:
     """Refuse what makes no sense before a target is touched.
 
     Raises:

@@ -168,31 +168,45 @@ class Watch:
     def __init__(self, stable_for: float, baseline: Json | None) -> None:
         self.window, self._baseline = stable_for, baseline
         self._since: float | None = None
+        self._last = 0.0
         self._mark: list[t.Any] = []
         self.probes = 0
         self.seconds = 0.0
         self.stable = self.was_well = False
 
-    def see(self, document: Json, now: float) -> None:
-        """Take in a document that was formed at `now` (any steady clock, in seconds)."""
+    def decides(self, now: float) -> bool:
+        """Whether a look that begins now opens or closes the window; one between only sees that nothing breaks."""
+        return self._since is None or now - self._since >= self.window
+
+    def see(self, document: Json, began: float) -> None:
+        """Take in a document whose look began then (any steady clock, in seconds).
+
+        From begin to begin, so that what a check measured early or late in a look is a whole window apart, too.
+        """
         self.probes += 1
+        self._last = began
         self.window = max(self.window, 2 * _restart_delay(document))
         well = document["status"] in HEALTHY and not (self._baseline and worse(self._baseline, document))
         mark = _processes(document)
         if not well:
             self._since = None
         elif self._since is None or mark != self._mark:
-            self._since = now
+            self._since = began
         self._mark = mark
-        self.seconds = 0.0 if self._since is None else now - self._since
+        self.seconds = 0.0 if self._since is None else began - self._since
         self.was_well = self.was_well or well
         self.stable = well and self.seconds >= self.window
 
-    def pause(self, interval: float) -> float:
-        """Seconds until the next look: the interval, or what is left of the window where that is less."""
-        if self._since is None:
-            return interval
-        return min(interval, max(0.05, self.window - self.seconds))
+    def pause(self, interval: float, now: float) -> float:
+        """Seconds until the next look begins: an interval after the last one, and one just when the window ends.
+
+        Until it has been well once the first looks come sooner, so that a quick start is not waited for.
+        """
+        after = interval if self.was_well else min(interval, 0.1 * 2 ** (self.probes - 1))
+        due = self._last + after
+        if self._since is not None:
+            due = min(due, self._since + self.window)
+        return max(0.05, due - now)
 
 
 def _restart_delay(document: Json) -> float:

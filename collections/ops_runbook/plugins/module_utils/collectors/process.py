@@ -20,7 +20,7 @@ SPEC = {
     "unit": _units.UNIT,
     "exe": {"type": "str", "doc": "Path of the program, for processes that no unit runs; or of the unit's program."},
     "user": {"type": "str", "doc": "Only processes of this user."},
-    "sample": {"type": "float", "default": 0.3, "doc": "Seconds between the two looks at the CPU time used."},
+    "sample": {"type": "float", "default": 0.2, "doc": "Seconds between the two looks at the CPU time used."},
 }
 FIELDS = {
     "running": "whether the main process is there",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 ARGUMENT_SPEC = {
-    "document": {"type": "dict"},
+    "document": {"type": "dict", "required": True},
     "checks": {"type": "dict", "required": True},
     "causes": {"type": "list", "elements": "dict", "required": True},
     "tried": {"type": "list", "elements": "str", "default": []},

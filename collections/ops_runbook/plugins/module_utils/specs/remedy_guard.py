@@ -6,7 +6,7 @@ from __future__ import annotations
 _FLAPPING = {"count": {"type": "int", "required": True}, "window": {"type": "float", "required": True}}
 ARGUMENT_SPEC = {
     "target": {"type": "str", "required": True},
-    "cause": {"type": "dict"},
+    "cause": {"type": "dict", "required": True},
     "folders": {"type": "list", "elements": "str", "default": []},
     "service": {"type": "str", "default": ""},
     "approved": {"type": "list", "elements": "str", "default": []},
@@ -19,7 +19,6 @@ ARGUMENT_SPEC = {
     "break_glass": {"type": "str", "default": ""},
     "cooldown": {"type": "float", "default": 0},
     "flapping": {"type": "dict", "options": _FLAPPING, "default": {"count": 0, "window": 0}},
-    "alert_at": {"type": "str", "default": ""},
     "group": {"type": "str", "default": ""},
     "group_members": {"type": "list", "elements": "str", "default": []},
     "group_leases": {"type": "list", "elements": "dict", "default": []},

@@ -6,7 +6,7 @@ from __future__ import annotations
 ARGUMENT_SPEC = {
     "phase": {
         "type": "str",
-        "choices": ["looked", "leased", "evidence", "decided", "foreseen", "verified", "outcome", "job"],
+        "choices": ["looked", "decided", "foreseen", "verified", "outcome", "job"],
         "required": True,
     },
     "entry": {"type": "dict", "default": {}},
