@@ -63,7 +63,12 @@ REMEDIES = [
     Remedy("fix_ownership", f"chown -R root:root /var/lib/mongo; systemctl start {UNIT}", ("ownership",)),
     Remedy("unmask_and_start", f"systemctl mask {UNIT}", ("service",), {"remediate_approved": ["unmask_and_start"]}),
     Remedy("enable_and_start", f"systemctl disable {UNIT}", ("service",), {"remediate_approved": ["enable_and_start"]}),
-    Remedy("resume_service", f"systemctl start {UNIT}; systemctl kill --kill-who=main -s STOP {UNIT}", ("service",)),
+    Remedy(
+        "resume_service",
+        f"systemctl start {UNIT}; systemctl kill --kill-who=main -s STOP {UNIT}",
+        ("service",),
+        {"mongodb_timeout": 2},  # each look at a hung server takes as long
+    ),
     Remedy(
         "restore_unit",
         f"mkdir -p {DROP_INS}; printf '[Service]\\nExecStart=/bin/true\\n' >{DROP_INS}/x.conf; systemctl daemon-reload",
