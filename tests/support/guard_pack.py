@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A pack of a harmless unit for drills of the guard: red while a file lies there, and mended as slowly as one likes."""
+"""A pack of a harmless unit for drills of the guard: red while a file lies there, and mended as slowly as one likes.
+
+It is a role with a remedy of its own.
+"""
 
 from __future__ import annotations
 
@@ -80,11 +83,12 @@ class Play:
 
     def __init__(self, folder: Path, records: Path) -> None:
         self.records = records
-        remedies = folder / "pack" / "tasks" / "remedies"
+        tasks = folder / "roles" / "play" / "tasks"
+        remedies = tasks / "remedies"
         remedies.mkdir(parents=True)
         (remedies / "restart_it.yml").write_text(yaml.safe_dump([*STOPPED_BETWEEN, RESTART], sort_keys=False))
-        role = {"name": "ops.runbook.remediate"}
-        variables = {**VARIABLES, "remediate_pack": str(folder / "pack")}
+        shared = {"name": "Recover it", "ansible.builtin.import_role": {"name": "ops.runbook.remediate"}}
+        (tasks / "main.yml").write_text(yaml.safe_dump([{**shared, "vars": VARIABLES}], sort_keys=False))
         play = {
             "name": "Recover the unit",
             "hosts": "mongodb",
@@ -92,7 +96,7 @@ class Play:
             "become": True,
             "serial": 1,
             "vars": {"ops_runbook_name": "recover_play"},
-            "tasks": [{"name": "Recover", "ansible.builtin.include_role": role, "vars": variables}],
+            "tasks": [{"name": "Recover", "ansible.builtin.include_role": {"name": "play"}}],
         }
         self.path = folder / "recover_play.yml"
         self.path.write_text(yaml.safe_dump([play], sort_keys=False))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.ops.runbook.plugins.plugin_utils import checks, diagnosis
-from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
 checks.load_collectors()
@@ -19,8 +18,6 @@ class ActionModule(LightAction):
 
     def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """Validate the causes, then diagnose."""
-        errors = diagnosis.validate(params["causes"], params["checks"])
-        if errors:
-            raise BadInput("; ".join(errors), hint="Correct the pack's causes; nothing was done.")
+        diagnosis.demand_valid(params["causes"], params["checks"])
         found = diagnosis.diagnose(params["document"], params["causes"], params["tried"])
         return {"changed": False, "diagnosis": found}

@@ -6,7 +6,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.ops.runbook.plugins.plugin_utils import checks, diagnosis, freeze, recurrence
-from ansible_collections.ops.runbook.plugins.plugin_utils.errors import BadInput
 from ansible_collections.ops.runbook.plugins.plugin_utils.light import LightAction
 
 checks.load_collectors()
@@ -20,9 +19,7 @@ class ActionModule(LightAction):
     def perform(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], no_log: set[str]) -> dict[str, t.Any]:
         """Validate each part, and give back what was read."""
         checks.validate(params["checks"], params["thresholds"])
-        errors = diagnosis.validate(params["causes"], params["checks"])
-        if errors:
-            raise BadInput("; ".join(errors), hint="Correct the pack's causes; nothing was done.")
+        diagnosis.demand_valid(params["causes"], params["checks"])
         recurrence.validate(params["flapping"], params["cooldown"], params["alert_at"])
         freeze.parse(params["freeze"])
         return {"changed": False, **{name: params[name] for name in ("checks", "thresholds", "causes")}}

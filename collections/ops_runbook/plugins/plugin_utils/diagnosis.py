@@ -142,6 +142,17 @@ def validate(causes: list[Json], checks: dict[str, Json]) -> list[str]:
     return errors
 
 
+def demand_valid(causes: list[Json], checks: dict[str, Json]) -> None:
+    """Refuse causes with which something is wrong.
+
+    Raises:
+        BadInput: All that is wrong with them.
+    """
+    errors = validate(causes, checks)
+    if errors:
+        raise BadInput("; ".join(errors), hint="Correct the pack's causes; nothing was done.")
+
+
 def _problems(cause: Json, checks: dict[str, Json]) -> t.Iterator[str]:
     yield from (f"{key} is missing" for key in _REQUIRED if cause.get(key) in (None, ""))
     yield from (
