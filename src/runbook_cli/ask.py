@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runbook_cli.answer import Answer, Output, emit, say
 from runbook_cli.outcome import gravest
-from runbook_cli.view import change_text, some
+from runbook_cli.terminal import some
+from runbook_cli.view import change_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

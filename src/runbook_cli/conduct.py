@@ -14,7 +14,8 @@ from runbook_cli.mask import Mask, file_variables
 from runbook_cli.outcome import STOPPED, Collector, Target, gravest
 from runbook_cli.progress import CROWD, Crowd, echo, progress
 from runbook_cli.standing import Standing, commands
-from runbook_cli.view import run_text, some
+from runbook_cli.terminal import some
+from runbook_cli.view import run_text
 
 if TYPE_CHECKING:
     from runbook_cli.request import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runbook_cli.view import columns, some
+from runbook_cli.terminal import columns, some
 
 FEW = 5
 _SHOWN = 12

@@ -27,7 +27,7 @@ from runbook_cli.pack import read_yaml
 from runbook_cli.project import Playbook, find_playbook, find_root
 from runbook_cli.request import Options, Request, prepare
 from runbook_cli.stop import Interrupted
-from runbook_cli.view import columns
+from runbook_cli.terminal import columns
 
 SCHEMA = "ops.runbook/drill/1"
 MARKER = "/etc/ssh/lab_authorized_keys"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import CliError, nearest
-from runbook_cli.view import columns, some
+from runbook_cli.terminal import columns, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from runbook_cli.apart import apart
 from runbook_cli.progress import CROWD
 from runbook_cli.project import Playbook, find_playbook, find_root, inventories, records_folder
 from runbook_cli.targets import REFUSED, find_inventory, resolve
-from runbook_cli.view import some
+from runbook_cli.terminal import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runbook_cli.history import history
 from runbook_cli.outcome import ENDS
 from runbook_cli.progress import task_name
 
@@ -68,8 +69,6 @@ class Standing:
         {host: {task (None: between two), seconds (in it), acting (an act is under way that nobody waits for any more),
         changed (texts), lease, lease_seconds (until it ends by itself; None where only the host knows)}}.
         """
-        from runbook_cli.history import history  # noqa: PLC0415 - it needs view, which needs us
-
         now = time.time()
         acting = next((run.unknown for run in history(records) if run.id == run_id), [])
         return {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_cli.answer import Answer, CliError, nearest
 from runbook_cli.history import NAME, Line, Run, history, lines
-from runbook_cli.view import columns, some
+from runbook_cli.terminal import columns, some
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _GOOD, _FAIR, _BAD = "32", "33", "31"
 _COLOURS = {
@@ -77,6 +80,16 @@ def table(rows: list[list[str]], indent: str = "", wide: int | None = None) -> s
         return "\n".join(_folded(row, widths, indent, before, wide) for row in rows)
     named = all(name.isupper() for name in rows[0] if name)
     return "\n\n".join("\n".join(_down(rows[0] if named else None, row, indent)) for row in rows[named:])
+
+
+def columns(rows: list[list[str]], indent: str = "") -> str:
+    """Rows as a table that fits the terminal, if there is one."""
+    return table(rows, indent, width())
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _row(row: list[str], widths: list[int]) -> str:

@@ -4,26 +4,13 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runbook_cli.project import FIELDS
 from runbook_cli.standing import lines
-from runbook_cli.terminal import table, width
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from runbook_cli.terminal import columns, some
 
 Document = dict[str, Any]
-
-
-def columns(rows: list[list[str]], indent: str = "") -> str:
-    """Rows with aligned columns, two blanks apart, folded to the width of the terminal if there is one."""
-    return table(rows, indent, width())
-
-
-def some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def list_text(found: list[Document]) -> str:
