@@ -62,12 +62,21 @@ def test_a_busy_process_makes_progress(measure: Any, tmp_path: Path) -> None:
         time.sleep(0.1)
         data = measure(LocalHost(), "process", exe=str(program), user="nobody-here", sample=0.01)["data"]
         assert data["running"] is False  # another user's
-        data = probe.collector("process")._life(LocalHost(), child.pid, 0.3)
+        began = time.monotonic()
+        data = probe.collector("process")._life(LocalHost(), child.pid, 20.0)
         assert data["progress"] is True
-        assert data["cpu_seconds"] >= 0.05
+        assert time.monotonic() - began < 10, "it is not watched any longer"
     finally:
         child.kill()
         child.wait()
+
+
+def test_one_that_does_nothing_is_watched_to_the_end(sleeper: Any) -> None:
+    child, _program = sleeper
+    began = time.monotonic()
+    data = probe.collector("process")._life(LocalHost(), child.pid, 0.4)
+    assert (data["progress"], data["cpu_seconds"]) == (False, 0)
+    assert time.monotonic() - began >= 0.4
 
 
 def test_a_thread_that_wants_to_run_is_progress_too(tmp_path: Path) -> None:

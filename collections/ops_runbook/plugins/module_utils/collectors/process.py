@@ -20,7 +20,11 @@ SPEC = {
     "unit": _units.UNIT,
     "exe": {"type": "str", "doc": "Path of the program, for processes that no unit runs; or of the unit's program."},
     "user": {"type": "str", "doc": "Only processes of this user."},
-    "sample": {"type": "float", "default": 0.2, "doc": "Seconds between the two looks at the CPU time used."},
+    "sample": {
+        "type": "float",
+        "default": 0.3,
+        "doc": "Seconds at most in which it is watched until it is seen to work.",
+    },
 }
 FIELDS = {
     "running": "whether the main process is there",
@@ -28,8 +32,8 @@ FIELDS = {
     "command": "its name as the kernel keeps it, at most 15 characters",
     "user": "the user that it runs as",
     "state": "R running, S sleeping, D waiting for a device, T stopped, t traced, Z ended but not collected",
-    "cpu_seconds": "CPU seconds used between the two looks, in steps of 0.01",
-    "progress": "whether it used any CPU time between the two looks, or one of its threads wants to run at the second",
+    "cpu_seconds": "CPU seconds that it used while it was watched, in steps of 0.01",
+    "progress": "whether it used any CPU time while it was watched, or one of its threads wanted to run",
     "rss_bytes": "resident memory in bytes",
     "threads": "count of its threads",
     "started_at": "when it was started, RFC 3339 UTC",
@@ -37,6 +41,8 @@ FIELDS = {
     "foreign": "processes that run the unit's program outside the unit: [{pid, command, user}]; None without a unit",
     "foreign_count": "count of them; None without a unit",
 }
+_STEP = 0.05
+"""Seconds from one look at the CPU time to the next; what works is seen to within one or two."""
 _INTERPRETERS = ("python", "perl", "ruby", "node", "java", "bash", "dash", "sh", "php")
 
 
@@ -145,8 +151,13 @@ def _foreign(host: Host, copies: dict[int, float], main: int | None, unit: str) 
 def _life(host: Host, pid: int, sample: float) -> dict[str, Any]:
     try:
         before = _proc.vitals(host, pid)
-        time.sleep(sample)
-        now = _proc.vitals(host, pid)
+        until = time.monotonic() + sample
+        while True:
+            time.sleep(min(_STEP, max(0.0, until - time.monotonic())))
+            now = _proc.vitals(host, pid)
+            progress = now.cpu > before.cpu or _proc.is_runnable(host, pid)
+            if progress or time.monotonic() >= until:
+                break
         return {
             "running": True,
             "pid": pid,
@@ -154,7 +165,7 @@ def _life(host: Host, pid: int, sample: float) -> dict[str, Any]:
             "user": _proc.owner(host, pid),
             "state": now.state,
             "cpu_seconds": round(now.cpu - before.cpu, 2),
-            "progress": now.cpu > before.cpu or _proc.is_runnable(host, pid),
+            "progress": progress,
             "rss_bytes": _proc.rss(host, pid),
             "threads": now.threads,
             "started_at": utc(_proc.boot_time(host) + now.started),
