@@ -29,6 +29,11 @@ def found(name: str) -> Found:
     return Found(document, diagnosis.diagnose(document, pack.of_fault(name).causes))
 
 
+def several(cause: str | list[str]) -> list[str]:
+    """The causes that a fault may have, where it hangs on the moment which."""
+    return cause if isinstance(cause, list) else [cause]
+
+
 def foreseen(name: str) -> Json:
     """What the fault says that is acted on first."""
     run = FAULTS[name]["runs"][0]
@@ -50,14 +55,12 @@ def test_every_cause_has_a_fault_or_says_why_not() -> None:
         "traced": "hung with another letter",
         "definition_broken": "drop_in_bad_setting without a baseline, see below",
         "mended_not_started": "tests/drills/test_killed.py leaves it behind",
-        "saturated_reads": "saturated a little less; which of both it is hangs on the moment",
         "unresponsive": "needs a device that does not answer",
     }
     causes = {cause["cause"] for cause in pack.rendered("mongodb").causes}
-    seen = {run["cause"] for fault in FAULTS.values() for run in fault["runs"]} | {
-        foreseen(name)["cause"] for name in FAULTS
-    }
-    assert causes - seen == set(unseen)
+    named = [run["cause"] for fault in FAULTS.values() for run in fault["runs"]]
+    named += [foreseen(name)["cause"] for name in FAULTS]
+    assert causes - {cause for each in named for cause in several(each)} == set(unseen)
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -68,7 +71,8 @@ def test_nothing_is_decided_where_nothing_is_wrong(name: str) -> None:
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_cause_that_is_acted_on(name: str) -> None:
     chosen, wanted = found(name).diagnosis["chosen"], foreseen(name)
-    assert (chosen["cause"], chosen["remedy"]) == (wanted["cause"], wanted["remedy"])
+    assert chosen["cause"] in several(wanted["cause"])
+    assert chosen["remedy"] == wanted["remedy"]
     assert bool(chosen.get("ask")) == (len(FAULTS[name]["runs"]) > 1)
 
 
