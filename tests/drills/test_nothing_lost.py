@@ -299,8 +299,10 @@ def test_thirty_days_keep_what_they_should_and_remove_the_oldest(tmp_path: Path,
     assert stories["daily"].numbers[0] > 1
     assert 7 <= len(stories["aged"].files) - 1 <= 8
     # The clock stands still, so that a month is over whenever as many days have passed as this month has.
-    assert len(stories["monthly"].files) - 1 in {DAYS // day, DAYS // (day % 31 + 1)}
-    assert stories["monthly"].numbers[0] == 1
+    months = {DAYS // day, DAYS // (day % 31 + 1)}
+    assert len(stories["monthly"].files) - 1 in {min(12, count) for count in months}
+    if max(months) <= 12:  # else, in the first days of a month, the oldest has gone
+        assert stories["monthly"].numbers[0] == 1
     assert old == ""
     assert BENCH.shell(look) == before
     counts = ", ".join(f"{name} {len(story.files) - 1}" for name, story in stories.items())
