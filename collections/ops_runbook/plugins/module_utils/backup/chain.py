@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Processes in a row, each reading what the one before writes; every exit code counts.
+
+A shell's pipe tells the last exit code alone, so a dump that broke off looks like a backup. Here the data never pass
+through this program except at the end of the row, and nothing is kept in memory but the last lines of what each says.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..errors import BadInput, OpsError
+from ..redact import redact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from typing import Any, Callable, Mapping, Sequence
+
+BLOCK = 1048576
+SAID = 8192
+"""Bytes that are kept of what a process says on stderr: the end of it."""
+LOST_READER = (-13, 141)
+"""SIGPIPE, as it is seen of a process and behind a shell."""
+TICK = 0.5
+PACKAGES = {
+    "zstd": "zstd",
+    "tar": "tar",
+    "pg_dump": "postgresql-client",
+    "pg_restore": "postgresql-client",
+    "psql": "postgresql-client",
+    "mongodump": "mongodb-database-tools",
+    "mongorestore": "mongodb-database-tools",
+    "restic": "restic",
+}
+
+
+class Stage:
+    """One process of a row.
+
+    Args:
+        argv: The command. No secret is ever in it.
+        env: What is added to the environment.
+        calm: Exit codes other than 0 that are no failure, such as those of a tool that warns by its code.
+    """
+
+    __slots__ = ("argv", "calm", "env")
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str] | None = None, calm: Sequence[int] = ()) -> None:
+        self.argv, self.env, self.calm = list(argv), dict(env or {}), tuple(calm)
+
+
+class Outcome:
+    """What a row came to: bytes (that the last process wrote), seconds, said (the end of each one's stderr), codes."""
+
+    __slots__ = ("bytes", "codes", "said", "seconds")
+
+    def __init__(self, size: int, seconds: float, said: list[str], codes: list[int]) -> None:
+        self.bytes, self.seconds, self.said, self.codes = size, seconds, said, codes
+
+
+def find(tool: str) -> str:
+    """The full path of a tool.
+
+    Raises:
+        OpsError: It is not installed; says which package has it.
+    """
+    import shutil
+
+    found = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+    if found:
+        return found
+    raise OpsError("is not installed", tool, "Install package %s on this host" % PACKAGES.get(tool, tool))
+
+
+def run(
+    stages: Sequence[Stage],
+    sink: Callable[[bytes], object],
+    limit: float,
+    idle: float,
+    source: int | None = None,
+    tell: Callable[[int, float], object] | None = None,
+) -> Outcome:
+    """Run the row and hand what the last process writes to sink, block by block.
+
+    Args:
+        stages: The processes, first to last.
+        sink: Takes each block; what it raises ends the row.
+        limit: Seconds after which the row is ended.
+        idle: Seconds without a byte from any of them after which it counts as hung.
+        source: A file descriptor that the first one reads; nothing by default.
+        tell: Called about twice a second with the bytes so far and the seconds spent.
+
+    Raises:
+        OpsError: A process could not be started, failed or was ended; none is left running.
+    """
+    if not stages:
+        raise BadInput("names no process", "stages")
+    row = _Row(stages, source)
+    try:
+        row.pump(sink, limit, idle, tell)
+        return row.outcome(limit)
+    finally:
+        row.end()
+
+
+class _Row:
+    """The processes under way."""
+
+    def __init__(self, stages: Sequence[Stage], source: int | None) -> None:
+        self.began = time.monotonic()
+        self.stages, self.size = list(stages), 0
+        self.tails: list[bytes] = [b""] * len(self.stages)
+        self.children: list[subprocess.Popen[bytes]] = []
+        try:
+            self._start(source)
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self, source: int | None) -> None:
+        import subprocess
+
+        feed: Any = subprocess.DEVNULL if source is None else source
+        for stage in self.stages:
+            env = dict(os.environ, LC_ALL="C.UTF-8", **stage.env)
+            try:
+                child = subprocess.Popen(
+                    stage.argv,
+                    stdin=feed,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=env,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise OpsError("could not be started: %s" % error.strerror, stage.argv[0]) from None
+            if self.children and self.children[-1].stdout:
+                self.children[-1].stdout.close()  # else the one before would not learn that its reader has gone
+            self.children.append(child)
+            feed = child.stdout
+
+    def pump(
+        self,
+        sink: Callable[[bytes], object],
+        limit: float,
+        idle: float,
+        tell: Callable[[int, float], object] | None,
+    ) -> None:
+        """Read all that they write until each has closed its end."""
+        import selectors
+
+        heard = self.began
+        with selectors.DefaultSelector() as waiting:
+            for number, child in enumerate(self.children):
+                waiting.register(child.stderr, selectors.EVENT_READ, number)  # type: ignore[arg-type]
+            waiting.register(self.children[-1].stdout, selectors.EVENT_READ, None)  # type: ignore[arg-type]
+            while waiting.get_map():
+                ready = waiting.select(TICK)
+                now = time.monotonic()
+                for key, _events in ready:
+                    block = os.read(key.fd, BLOCK)
+                    heard = now
+                    if not block:
+                        waiting.unregister(key.fileobj)
+                    elif key.data is None:
+                        self.size += len(block)
+                        sink(block)
+                    else:
+                        self.tails[key.data] = (self.tails[key.data] + block)[-SAID:]
+                if tell:
+                    tell(self.size, now - self.began)
+                self._demand_time(now, limit, idle, heard)
+
+    def _demand_time(self, now: float, limit: float, idle: float, heard: float) -> None:
+        who = ", ".join(name for name, child in zip(self._names(), self.children) if child.poll() is None)
+        if now - self.began > limit:
+            raise OpsError(
+                "did not end within %g s and was ended" % limit, who or self._names()[0], "Give it more time: timeout."
+            )
+        if now - heard > idle:
+            said = self._last(0)
+            raise OpsError(
+                "wrote nothing for %g s and was ended%s" % (idle, ": " + said if said else ""),
+                who or self._names()[0],
+                "See whether what it reads answers.",
+            )
+
+    def outcome(self, limit: float) -> Outcome:
+        """What it came to, once all have ended.
+
+        Raises:
+            OpsError: At least one failed. All of those are told, but for who only lost the reader.
+        """
+        import subprocess
+
+        codes = []
+        for name, child in zip(self._names(), self.children):
+            try:
+                codes.append(child.wait(max(1.0, limit - (time.monotonic() - self.began))))
+            except subprocess.TimeoutExpired:
+                raise OpsError("closed its output, but does not end", name) from None
+        bad = [at for at, code in enumerate(codes) if code and code not in self.stages[at].calm]
+        if bad:
+            by_itself = [at for at in bad if codes[at] not in LOST_READER] or bad
+            raise OpsError("; ".join(self._failure(at, codes[at]) for at in by_itself))
+        said = [redact(tail.decode("utf-8", "backslashreplace")) for tail in self.tails]
+        return Outcome(self.size, time.monotonic() - self.began, said, codes)
+
+    def _failure(self, at: int, code: int) -> str:
+        how = "was ended by signal %d" % -code if code < 0 else "failed with exit code %d" % code
+        said = self._last(at)
+        return "%s %s%s" % (self._names()[at], how, ": " + said if said else "")
+
+    def _names(self) -> list[str]:
+        return [os.path.basename(stage.argv[0]) for stage in self.stages]
+
+    def _last(self, at: int) -> str:
+        """The end of what one said, on one line and without secrets."""
+        lines = self.tails[at].decode("utf-8", "backslashreplace").strip().splitlines()
+        return redact(" / ".join(line.strip() for line in lines[-3:]))
+
+    def end(self) -> None:
+        """End those that still run, with their children, and close what was open."""
+        import signal
+
+        for child in self.children:
+            if child.poll() is None:
+                try:
+                    os.killpg(child.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        for child in self.children:
+            child.wait()
+            for stream in (child.stdout, child.stderr):
+                if stream:
+                    stream.close()
