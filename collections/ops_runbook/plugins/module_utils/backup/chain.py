@@ -43,12 +43,16 @@ class Stage:
         argv: The command. No secret is ever in it.
         env: What is added to the environment.
         calm: Exit codes other than 0 that are no failure, such as those of a tool that warns by its code.
+        name: What people know it by, where another program starts it.
     """
 
-    __slots__ = ("argv", "calm", "env")
+    __slots__ = ("argv", "calm", "env", "name")
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str] | None = None, calm: Sequence[int] = ()) -> None:
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str] | None = None, calm: Sequence[int] = (), name: str = ""
+    ) -> None:
         self.argv, self.env, self.calm = list(argv), dict(env or {}), tuple(calm)
+        self.name = name or os.path.basename(self.argv[0])
 
 
 class Outcome:
@@ -135,7 +139,7 @@ class _Row:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise OpsError("could not be started: %s" % error.strerror, stage.argv[0]) from None
+                raise OpsError("could not be started: %s" % error.strerror, stage.name) from None
             if self.children and self.children[-1].stdout:
                 self.children[-1].stdout.close()  # else the one before would not learn that its reader has gone
             self.children.append(child)
@@ -214,7 +218,7 @@ class _Row:
         return "%s %s%s" % (self._names()[at], how, ": " + said if said else "")
 
     def _names(self) -> list[str]:
-        return [os.path.basename(stage.argv[0]) for stage in self.stages]
+        return [stage.name for stage in self.stages]
 
     def _last(self, at: int) -> str:
         """The end of what one said, on one line and without secrets."""

@@ -170,7 +170,7 @@ class Staging:
             outcome = chain.run(stages, take, limit, idle, tell=tell)
             os.fsync(stream.fileno())
         if not outcome.bytes:
-            raise OpsError("wrote nothing", os.path.basename(stages[-1].argv[0]), "A backup of nothing does not count")
+            raise OpsError("wrote nothing", stages[-1].name, "A backup of nothing does not count")
         self.files.append({"name": name, "bytes": outcome.bytes, "sha256": digest.hexdigest()})
         return outcome
 
