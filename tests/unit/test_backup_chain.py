@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.ops.runbook.plugins.module_utils.backup import chain
-from ansible_collections.ops.runbook.plugins.module_utils.backup.chain import Stage
+from ansible_collections.ops.runbook.plugins.module_utils.backup.chain import Patience, Stage
 from ansible_collections.ops.runbook.plugins.module_utils.errors import OpsError
 
 
@@ -21,7 +21,7 @@ def sh(script: str, **more: object) -> Stage:
 
 def ran(*stages: Stage, limit: float = 20, idle: float = 10, source: int | None = None) -> tuple[bytes, chain.Outcome]:
     blocks: list[bytes] = []
-    return (outcome := chain.run(stages, blocks.append, limit, idle, source)) and (b"".join(blocks), outcome)
+    return (outcome := chain.run(stages, blocks.append, Patience(limit, idle), source)) and (b"".join(blocks), outcome)
 
 
 def children() -> list[str]:
@@ -100,7 +100,7 @@ def test_a_sink_that_fails_ends_the_row() -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        chain.run([sh("seq 99999999")], full, 20, 10)
+        chain.run([sh("seq 99999999")], full, Patience(20, 10))
 
 
 def test_secrets_are_not_repeated_and_progress_is_told() -> None:
@@ -109,9 +109,7 @@ def test_secrets_are_not_repeated_and_progress_is_told() -> None:
         chain.run(
             [sh("sleep 1.2; echo 'uri=mongodb://me:hunter2@db/x failed' >&2; exit 1")],
             lambda _block: None,
-            20,
-            10,
-            tell=lambda size, seconds: told.append((size, seconds)),
+            Patience(20, 10, lambda size, seconds: told.append((size, seconds))),
         )
     assert "hunter2" not in str(failed.value)
     assert len(told) >= 2
@@ -122,7 +120,7 @@ def test_memory_stays_small_whatever_streams_through(tmp_path: Path) -> None:
         "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
         "from ansible_collections.ops.runbook.plugins.module_utils.backup import chain\n"
         "s = [chain.Stage(['head', '-c', '400000000', '/dev/zero']), chain.Stage(['cat'])]\n"
-        "chain.run(s, len, 60, 10)\n"
+        "chain.run(s, len, chain.Patience(60, 10))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     root = Path(__file__).parents[2] / "collections"

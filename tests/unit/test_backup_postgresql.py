@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.ops.runbook.plugins.module_utils.backup import manifest, postgresql
+from ansible_collections.ops.runbook.plugins.module_utils.backup.chain import Patience
 from ansible_collections.ops.runbook.plugins.module_utils.backup.postgresql import PostgreSQL, Scratch
 from ansible_collections.ops.runbook.plugins.module_utils.backup.shelf import Shelf
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError
 from ansible_collections.ops.runbook.plugins.module_utils.host import LocalHost
 
 ACCOUNT = "postgres"
-OPTIONS = {"account": ACCOUNT, "level": 3, "limit": 120, "idle": 60}
+OPTIONS = {"account": ACCOUNT, "level": 3}
+PATIENCE = Patience(120, 60)
 ODD = "3gpp_analysis_prod"
 SCHEMA = """
 CREATE TABLE summary (id bigserial PRIMARY KEY, name text NOT NULL, at timestamptz DEFAULT now(), score float8);
@@ -66,7 +68,7 @@ def reachable(folder: Path) -> Path:
 
 
 def store(server: Scratch, database: str) -> PostgreSQL:
-    return PostgreSQL(LocalHost(), server.options(database, OPTIONS))
+    return PostgreSQL(LocalHost(), server.options(database, OPTIONS), PATIENCE)
 
 
 def taken(server: Scratch, shelf: Shelf, began: float = 1.0) -> str:
@@ -93,14 +95,15 @@ def test_a_database_that_is_not_there_is_named_with_those_that_are(server: Scrat
 
 def test_nobody_answers(tmp_path: Path) -> None:
     options = {**OPTIONS, "database": "x", "address": str(tmp_path), "port": 1, "login": "", "credentials_file": ""}
-    with pytest.raises(OpsError, match="psql failed with exit code 2: .*Is the server running"):
-        PostgreSQL(LocalHost(), options).look()
+    with pytest.raises(OpsError, match=r"psql failed with exit code 2: .*Is the server running"):
+        PostgreSQL(LocalHost(), options, PATIENCE).look()
 
 
 def test_what_is_restored_is_what_was_there_while_others_write(server: Scratch, tmp_path: Path) -> None:
     """Counts and digests are those of the dump's own snapshot, though rows come while it is taken."""
     shelf = Shelf(str(tmp_path / "b"), "threegpp", ODD)
-    insert = f"while :; do psql -X -q -h {server.folder} -U scratch -d {ODD} -c \"INSERT INTO summary (name) VALUES ('new')\"; done"
+    insert = "INSERT INTO summary (name) VALUES ('new')"
+    insert = f'while :; do psql -X -q -h {server.folder} -U scratch -d {ODD} -c "{insert}"; done'
     writer = subprocess.Popen(["sh", "-c", insert], start_new_session=True)
     try:
         time.sleep(0.3)
@@ -122,7 +125,7 @@ def test_what_is_restored_is_what_was_there_while_others_write(server: Scratch, 
     with Scratch(LocalHost(), str(scratch), ACCOUNT, 11) as other:
         store(other, "postgres").ask('CREATE DATABASE "it"')
         target = store(other, "it")
-        postgresql.restore(folder, target, 60, 30)
+        postgresql.restore(folder, target, PATIENCE)
         assert manifest.compare(said["objects"], target.objects()) == []
         target.ask("UPDATE summary SET score = 7 WHERE id = 4000", "DELETE FROM parted_1 WHERE k = 3")
         assert [line.split(" is ")[0] for line in manifest.compare(said["objects"], target.objects())] == [
@@ -138,7 +141,7 @@ def test_a_damaged_dump_ends_the_restore(server: Scratch, tmp_path: Path) -> Non
     (folder / postgresql.ARCHIVE).write_bytes(data[: len(data) * 2 // 3])
     store(server, "postgres").ask('CREATE DATABASE "half"')
     with pytest.raises(OpsError, match=r"zstd failed with exit code 1.*pg_restore failed"):
-        postgresql.restore(str(folder), store(server, "half"), 60, 30)
+        postgresql.restore(str(folder), store(server, "half"), PATIENCE)
 
 
 def test_a_scratch_server_ends_with_the_program_that_began_it(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where backups lie, what their manifest says, and that a bad one is always found; on directories, the simplest store."""
+"""Where backups lie, what their manifest says, and that a bad one is always found: on directories, a simple store."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.ops.runbook.plugins.module_utils.backup import files, manifest
+from ansible_collections.ops.runbook.plugins.module_utils.backup import chain, files, manifest
 from ansible_collections.ops.runbook.plugins.module_utils.backup.chain import Stage
 from ansible_collections.ops.runbook.plugins.module_utils.backup.shelf import Shelf, named, taken_at
 from ansible_collections.ops.runbook.plugins.module_utils.errors import BadInput, OpsError, Refused
 from ansible_collections.ops.runbook.plugins.module_utils.host import LocalHost
 
-OPTIONS = {"exclude": [], "level": 3, "limit": 60, "idle": 20}
+OPTIONS = {"exclude": [], "level": 3}
+PATIENCE = chain.Patience(60, 20)
 
 
 def tree(top: Path) -> Path:
@@ -39,7 +40,7 @@ def tree(top: Path) -> Path:
 
 def taken(shelf: Shelf, source: Path, began: float = 1_800_000_000) -> str:
     """A backup of a tree; its folder."""
-    store = files.Files(LocalHost(), {**OPTIONS, "paths": [str(source)]})
+    store = files.Files(LocalHost(), {**OPTIONS, "paths": [str(source)]}, PATIENCE)
     look = store.look()
     with shelf.lock(), shelf.staging(began, "run-1") as staging:
         said = store.dump(staging)
@@ -54,7 +55,7 @@ def verified(folder: str, scratch: Path) -> list[str]:
     said = manifest.read(folder)
     manifest.check_files(folder, said)
     scratch.mkdir()
-    files.extract(folder, str(scratch), 60, 20)
+    files.extract(folder, str(scratch), PATIENCE)
     return manifest.compare(said["objects"], files.restored(str(scratch), said["source"]["paths"]))
 
 
@@ -97,9 +98,9 @@ def test_only_one_run_writes_and_a_killed_one_leaves_nothing_that_looks_like_a_b
 
 def test_a_failed_backup_leaves_nothing(shelf: Shelf) -> None:
     with shelf.lock(), pytest.raises(OpsError, match="exit code 5: gone"), shelf.staging(1.0, "r") as staging:
-        staging.stream("data.zst", [Stage(["sh", "-c", "echo x; echo gone >&2; exit 5"])], 20, 10)
+        staging.stream("data.zst", [Stage(["sh", "-c", "echo x; echo gone >&2; exit 5"])], PATIENCE)
     with shelf.lock(), pytest.raises(OpsError, match="wrote nothing"), shelf.staging(1.0, "r") as staging:
-        staging.stream("data.zst", [Stage(["true"])], 20, 10)
+        staging.stream("data.zst", [Stage(["true"])], PATIENCE)
     assert list(Path(shelf.path).iterdir()) == []
 
 
@@ -170,7 +171,7 @@ def of_partly(folder: Path) -> None:
     """An archive that lacks files, with a manifest and seal that know its new SHA-256."""
     short = folder.parent / "short"
     short.mkdir()
-    files.extract(str(folder), str(short), 60, 20)
+    files.extract(str(folder), str(short), PATIENCE)
     said = manifest.read(str(folder))
     (top,) = said["source"]["paths"]
     (short / top.lstrip("/") / "app/app.conf").unlink()
@@ -181,7 +182,7 @@ def of_partly(folder: Path) -> None:
 def other_owner(folder: Path) -> None:
     short = folder.parent / "short"
     short.mkdir()
-    files.extract(str(folder), str(short), 60, 20)
+    files.extract(str(folder), str(short), PATIENCE)
     (top,) = manifest.read(str(folder))["source"]["paths"]
     os.chown(short / top.lstrip("/") / "app/app.conf", 12345, 12345)
     _pack(folder, short, top)
@@ -191,7 +192,7 @@ def other_owner(folder: Path) -> None:
 def untied(folder: Path) -> None:
     short = folder.parent / "short"
     short.mkdir()
-    files.extract(str(folder), str(short), 60, 20)
+    files.extract(str(folder), str(short), PATIENCE)
     (top,) = manifest.read(str(folder))["source"]["paths"]
     same = short / top.lstrip("/") / "app/same.conf"
     shutil.copy2(same, same.with_suffix(".new"))
@@ -203,7 +204,8 @@ def untied(folder: Path) -> None:
 def _pack(folder: Path, short: Path, top: str) -> None:
     made = folder / "files.tar.zst"
     made.unlink()
-    argv = f"tar -cf - --format=posix --sparse --xattrs --xattrs-include='*' --numeric-owner -C '{short}' '{top[1:]}' | zstd -qc"
+    kept = "--format=posix --sparse --xattrs --xattrs-include='*' --numeric-owner"
+    argv = f"tar -cf - {kept} -C '{short}' '{top[1:]}' | zstd -qc"
     made.write_bytes(subprocess.run(["sh", "-c", argv], stdout=subprocess.PIPE, check=True).stdout)
     said = manifest.read(str(folder))
     said["files"][0] |= {"bytes": made.stat().st_size, "sha256": files.sha256_of(str(made))}
@@ -241,7 +243,7 @@ def test_every_bad_backup_is_found(shelf: Shelf, tmp_path: Path, name: str) -> N
 
 def test_a_manifest_that_was_edited_with_its_seal_is_not_the_recorded_one(shelf: Shelf, tmp_path: Path) -> None:
     folder = taken(shelf, tree(tmp_path / "live"))
-    digest = files.sha256_of(os.path.join(folder, "manifest.json"))
+    digest = files.sha256_of(f"{folder}/manifest.json")
     said = manifest.read(folder, digest)
     manifest.write(folder, {**said, "host": "db2"})
     with pytest.raises(manifest.Damaged, match="not the one that was recorded"):

@@ -55,6 +55,21 @@ class Stage:
         self.name = name or os.path.basename(self.argv[0])
 
 
+class Patience:
+    """How long a row may take, and who hears of it.
+
+    Args:
+        limit: Seconds after which it is ended.
+        idle: Seconds without a byte from any of its processes after which it counts as hung.
+        tell: Called about twice a second with the bytes so far and the seconds spent.
+    """
+
+    __slots__ = ("idle", "limit", "tell")
+
+    def __init__(self, limit: float, idle: float, tell: Callable[[int, float], object] | None = None) -> None:
+        self.limit, self.idle, self.tell = limit, idle, tell
+
+
 class Outcome:
     """What a row came to: bytes (that the last process wrote), seconds, said (the end of each one's stderr), codes."""
 
@@ -79,22 +94,15 @@ def find(tool: str) -> str:
 
 
 def run(
-    stages: Sequence[Stage],
-    sink: Callable[[bytes], object],
-    limit: float,
-    idle: float,
-    source: int | None = None,
-    tell: Callable[[int, float], object] | None = None,
+    stages: Sequence[Stage], sink: Callable[[bytes], object], patience: Patience, source: int | None = None
 ) -> Outcome:
     """Run the row and hand what the last process writes to sink, block by block.
 
     Args:
         stages: The processes, first to last.
         sink: Takes each block; what it raises ends the row.
-        limit: Seconds after which the row is ended.
-        idle: Seconds without a byte from any of them after which it counts as hung.
+        patience: How long it may take.
         source: A file descriptor that the first one reads; nothing by default.
-        tell: Called about twice a second with the bytes so far and the seconds spent.
 
     Raises:
         OpsError: A process could not be started, failed or was ended; none is left running.
@@ -103,8 +111,8 @@ def run(
         raise BadInput("names no process", "stages")
     row = _Row(stages, source)
     try:
-        row.pump(sink, limit, idle, tell)
-        return row.outcome(limit)
+        row.pump(sink, patience)
+        return row.outcome(patience.limit)
     finally:
         row.end()
 
@@ -145,13 +153,7 @@ class _Row:
             self.children.append(child)
             feed = child.stdout
 
-    def pump(
-        self,
-        sink: Callable[[bytes], object],
-        limit: float,
-        idle: float,
-        tell: Callable[[int, float], object] | None,
-    ) -> None:
+    def pump(self, sink: Callable[[bytes], object], patience: Patience) -> None:
         """Read all that they write until each has closed its end."""
         import selectors
 
@@ -173,23 +175,19 @@ class _Row:
                         sink(block)
                     else:
                         self.tails[key.data] = (self.tails[key.data] + block)[-SAID:]
-                if tell:
-                    tell(self.size, now - self.began)
-                self._demand_time(now, limit, idle, heard)
+                if patience.tell:
+                    patience.tell(self.size, now - self.began)
+                if now - self.began > patience.limit:
+                    what = "did not end within %g s and was ended" % patience.limit
+                    raise OpsError(what, self._at_work(), "Give it more time: timeout")
+                if now - heard > patience.idle:
+                    said = self._last(0)
+                    what = "wrote nothing for %g s and was ended%s" % (patience.idle, ": " + said if said else "")
+                    raise OpsError(what, self._at_work(), "See whether what it reads answers")
 
-    def _demand_time(self, now: float, limit: float, idle: float, heard: float) -> None:
-        who = ", ".join(name for name, child in zip(self._names(), self.children) if child.poll() is None)
-        if now - self.began > limit:
-            raise OpsError(
-                "did not end within %g s and was ended" % limit, who or self._names()[0], "Give it more time: timeout."
-            )
-        if now - heard > idle:
-            said = self._last(0)
-            raise OpsError(
-                "wrote nothing for %g s and was ended%s" % (idle, ": " + said if said else ""),
-                who or self._names()[0],
-                "See whether what it reads answers.",
-            )
+    def _at_work(self) -> str:
+        names = [self.stages[at].name for at, child in enumerate(self.children) if child.poll() is None]
+        return ", ".join(names or [self.stages[0].name])
 
     def outcome(self, limit: float) -> Outcome:
         """What it came to, once all have ended.
@@ -200,11 +198,11 @@ class _Row:
         import subprocess
 
         codes = []
-        for name, child in zip(self._names(), self.children):
+        for at, child in enumerate(self.children):
             try:
                 codes.append(child.wait(max(1.0, limit - (time.monotonic() - self.began))))
             except subprocess.TimeoutExpired:
-                raise OpsError("closed its output, but does not end", name) from None
+                raise OpsError("closed its output, but does not end", self.stages[at].name) from None
         bad = [at for at, code in enumerate(codes) if code and code not in self.stages[at].calm]
         if bad:
             by_itself = [at for at in bad if codes[at] not in LOST_READER] or bad
@@ -215,10 +213,7 @@ class _Row:
     def _failure(self, at: int, code: int) -> str:
         how = "was ended by signal %d" % -code if code < 0 else "failed with exit code %d" % code
         said = self._last(at)
-        return "%s %s%s" % (self._names()[at], how, ": " + said if said else "")
-
-    def _names(self) -> list[str]:
-        return [stage.name for stage in self.stages]
+        return "%s %s%s" % (self.stages[at].name, how, ": " + said if said else "")
 
     def _last(self, at: int) -> str:
         """The end of what one said, on one line and without secrets."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Directories and configuration as a store: tar with owners, modes and extended attributes. Source: tar(1), GNU tar 1.34.
+"""Directories and configuration as a store: tar with owners, modes and extended attributes. Source: GNU tar 1.34.
 
 An object is a file, directory or link. Its digest covers what a restore must bring back: kind, owner, group, mode, time
 of change, target of a link, extended attributes, and the content.
@@ -19,7 +19,7 @@ from . import chain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import tarfile
-    from typing import Any, Callable, Iterator
+    from typing import Any, Iterator
 
     from ..host import Host
     from .shelf import Staging
@@ -36,12 +36,11 @@ _PAX = "SCHILY.xattr."
 class Files:
     """A few directories or files of a host.
 
-    Options: `paths` (full paths), `exclude` (shell patterns of tar, below them), `level` (of zstd), `limit` and `idle`
-    (seconds).
+    Options: `paths` (full paths), `exclude` (shell patterns of tar, below them), `level` (of zstd).
     """
 
-    def __init__(self, host: Host, options: Json) -> None:
-        self._host, self._options = host, options
+    def __init__(self, host: Host, options: Json, patience: chain.Patience) -> None:
+        self._host, self._options, self._patience = host, options, patience
         self.paths = [os.path.normpath(path) for path in options["paths"]]
         if not self.paths:
             raise BadInput("names nothing", "paths", "Give the full path of at least one file or directory.")
@@ -60,9 +59,9 @@ class Files:
                 raise os_error(error, path) from None
         return {"server": {"version": None}, "tools": tools, "bytes": size}
 
-    def dump(self, staging: Staging, tell: Callable[[int, float], object] | None = None) -> Json:
+    def dump(self, staging: Staging) -> Json:
         """See Store.dump. A file that changes while it is read fails the backup: it would be half old and half new."""
-        staging.stream(ARCHIVE, self._row(), self._options["limit"], self._options["idle"], tell)
+        staging.stream(ARCHIVE, self._row(), self._patience)
         return {
             "objects": archived(os.path.join(staging.path, ARCHIVE)),
             "source": {"paths": self.paths, "exclude": list(self._options["exclude"])},
@@ -83,7 +82,7 @@ def compress(level: int) -> chain.Stage:
 
 
 def decompress(path: str) -> chain.Stage:
-    """zstd back; a cut or damaged file fails."""
+    """Zstd back; a cut or damaged file fails."""
     return chain.Stage([chain.find("zstd"), "-q", "-d", "-c", "--", path])
 
 
@@ -100,11 +99,11 @@ def version(host: Host, tool: str) -> str:
     return found.group(1) if found else "unknown"
 
 
-def extract(folder: str, scratch: str, limit: float, idle: float, only: list[str] | None = None) -> None:
+def extract(folder: str, scratch: str, patience: chain.Patience, only: list[str] | None = None) -> None:
     """Restore a backup, or some paths of it, into an empty directory."""
     argv = [chain.find("tar"), "--extract", "--file=-", "--preserve-permissions", "--same-owner", *_KEPT]
     argv += ["--directory=%s" % scratch, *(["--", *(path.lstrip("/") for path in only)] if only else [])]
-    chain.run([decompress(os.path.join(folder, ARCHIVE)), chain.Stage(argv)], len, limit, idle)
+    chain.run([decompress(os.path.join(folder, ARCHIVE)), chain.Stage(argv)], len, patience)
 
 
 def archived(path: str) -> list[Json]:
@@ -116,13 +115,12 @@ def archived(path: str) -> list[Json]:
     import subprocess
     import tarfile
 
-    found = []
+    found: list[Json] = []
     argv = decompress(path).argv
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         try:
             with tarfile.open(fileobj=child.stdout, mode="r|", bufsize=chain.BLOCK) as archive:
-                for member in archive:
-                    found.append(_of_member(archive, member))
+                found.extend(_of_member(archive, member) for member in archive)
                 while child.stdout and child.stdout.read(chain.BLOCK):  # what tar pads with
                     pass
         except (tarfile.TarError, EOFError) as error:
@@ -154,8 +152,16 @@ def _of_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Json:
         if name.startswith(_PAX)
     }
     target = {"link": member.linkname, "hard link": "/" + member.linkname}.get(kind, "")
-    owner = (member.uid, member.gid, stat.S_IMODE(member.mode))
-    return _object("/" + member.name, kind, member.size, owner, int(member.mtime), target, attributes, content)
+    traits = {
+        "kind": kind,
+        "target": target,
+        "owner": (member.uid, member.gid, stat.S_IMODE(member.mode)),
+        "changed": int(member.mtime),
+        "attributes": attributes,
+        "content": content,
+        "size": member.size,
+    }
+    return _object("/" + member.name, traits)
 
 
 def _digest_of(stream: Any) -> str:
@@ -195,9 +201,16 @@ def _of_path(path: str, scratch: str, seen: dict[tuple[int, int], str]) -> Json:
         first = seen.setdefault((found.st_dev, found.st_ino), name)
         if first != name:
             kind, target, content, size = "hard link", first, None, 0
-    attributes = {each: os.getxattr(path, each, follow_symlinks=False) for each in _attributes(path)}
-    owner = (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode))
-    return _object(name, kind, size, owner, int(found.st_mtime), target, attributes, content)
+    traits = {
+        "kind": kind,
+        "target": target,
+        "owner": (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)),
+        "changed": int(found.st_mtime),
+        "attributes": {each: os.getxattr(path, each, follow_symlinks=False) for each in _attributes(path)},
+        "content": content,
+        "size": size,
+    }
+    return _object(name, traits)
 
 
 def _attributes(path: str) -> list[str]:
@@ -207,22 +220,13 @@ def _attributes(path: str) -> list[str]:
         return []
 
 
-def _object(
-    name: str,
-    kind: str,
-    size: int,
-    owner: tuple[int, int, int],
-    changed: int,
-    target: str,
-    attributes: dict[str, bytes],
-    content: str | None,
-) -> Json:
+def _object(name: str, traits: Json) -> Json:
     """One object; of a hard link only what it is the same as, which _tied needs."""
-    if kind == "hard link":
-        return {"name": name, "same": target}
-    counted = sorted((each, value) for each, value in attributes.items() if each.startswith(_ATTRIBUTES))
-    told = [kind, target, owner, changed, counted, content]
-    return {"name": name, "kind": kind, "count": None, "bytes": size, "digest": _hash(told)}
+    if traits["kind"] == "hard link":
+        return {"name": name, "same": traits["target"]}
+    counted = sorted((each, value) for each, value in traits["attributes"].items() if each.startswith(_ATTRIBUTES))
+    told = [*(traits[trait] for trait in ("kind", "target", "owner", "changed")), counted, traits["content"]]
+    return {"name": name, "kind": traits["kind"], "count": None, "bytes": traits["size"], "digest": _hash(told)}
 
 
 def _hash(told: list[Any]) -> str:

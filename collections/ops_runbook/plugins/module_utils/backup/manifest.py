@@ -131,9 +131,9 @@ def compare(expected: list[dict[str, Any]], found: list[dict[str, Any]], limit: 
     was, now = {one["name"]: one for one in expected}, {one["name"]: one for one in found}
     lines = ["%s is missing" % name for name in was if name not in now]
     lines += ["%s was not in the backup" % name for name in now if name not in was]
-    for name in was:
+    for name, one in was.items():
         for field in ("count", "digest"):
-            before, after = was[name].get(field), now.get(name, {}).get(field)
+            before, after = one.get(field), now.get(name, {}).get(field)
             if name in now and before is not None and before != after:
                 lines.append("%s: %s is %s, and was %s" % (name, field, after, before))
     return lines if len(lines) <= limit else [*lines[:limit], "and %d more" % (len(lines) - limit)]

@@ -18,7 +18,7 @@ from .files import compress, decompress, version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any, Callable
+    from typing import IO, Any
 
     from ..host import Host
     from .shelf import Staging
@@ -33,7 +33,7 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.
 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1
 """
-_SEQUENCES = "SELECT format('%I.%I', schemaname, sequencename) FROM pg_sequences ORDER BY 1"
+_SEQUENCES = "SELECT E'sequence\\t' || format('%I.%I', schemaname, sequencename) FROM pg_sequences ORDER BY 1"
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _QUIET = ("SET idle_in_transaction_session_timeout = 0", "SET statement_timeout = 0", "SET lock_timeout = '30s'")
 _STABLE = (
@@ -49,15 +49,15 @@ _NO_DATABASE = re.compile(r'database "(.*)" does not exist')
 class PostgreSQL:
     """One database of a server.
 
-    Options: `database`, `address` (host name or the folder of the socket; its default where empty), `port`, `login` (the
+    Options: `database`, `address` (host name or the socket's folder; libpq's default where empty), `port`, `login` (the
     role), `account` (the system's account that runs the tools, for peer logins; this one where empty),
-    `credentials_file` (libpq's password file, which only `account` can read), `level`, `limit` and `idle` (seconds).
+    `credentials_file` (libpq's password file, which only `account` can read), `level` (of zstd).
     """
 
-    def __init__(self, host: Host, options: Json) -> None:
+    def __init__(self, host: Host, options: Json, patience: chain.Patience) -> None:
         if not options["database"]:
             raise BadInput("is empty", "database", "Name the database.")
-        self._host, self._options = host, options
+        self._host, self._options, self._patience = host, options, patience
 
     def look(self) -> Json:
         """See Store.look."""
@@ -74,7 +74,7 @@ class PostgreSQL:
             )
         return {"server": {"version": server, "standby": said[2] == "t"}, "tools": tools, "bytes": size}
 
-    def dump(self, staging: Staging, tell: Callable[[int, float], object] | None = None) -> Json:
+    def dump(self, staging: Staging) -> Json:
         """See Store.dump."""
         tables = self.ask(_TABLES)
         with _Session(self) as session:
@@ -83,8 +83,8 @@ class PostgreSQL:
             session.send(*_counting(tables))  # beside the dump
             argv = ["pg_dump", "--format=custom", "--compress=0", "--snapshot=" + snapshot, "--no-password"]
             rows = [self.stage(argv), compress(self._options["level"])]
-            staging.stream(ARCHIVE, rows, self._options["limit"], self._options["idle"], tell)
-            session.wait("counted", self._options["limit"])
+            staging.stream(ARCHIVE, rows, self._patience)
+            session.wait("counted", self._patience.limit)
             objects = _objects(session.lines())
         return {"objects": objects, "source": {"database": self._options["database"]}, "notes": []}
 
@@ -92,7 +92,7 @@ class PostgreSQL:
         """The objects of a database as it is now."""
         with _Session(self) as session:
             session.send(_BEGIN, *_QUIET, *_STABLE, *_counting(self.ask(_TABLES)))
-            session.wait("counted", self._options["limit"])
+            session.wait("counted", self._patience.limit)
             return _objects(session.lines())
 
     def ask(self, *statements: str) -> list[str]:
@@ -105,7 +105,7 @@ class PostgreSQL:
         stage = self.stage(["psql", *_PSQL, *argv])
         blocks: list[bytes] = []
         try:
-            chain.run([stage], blocks.append, self._options["limit"], self._options["idle"])
+            chain.run([stage], blocks.append, self._patience)
         except OpsError as error:
             raise self._told(error) from None
         return b"".join(blocks).decode("utf-8").splitlines()
@@ -114,7 +114,7 @@ class PostgreSQL:
         missing = _NO_DATABASE.search(error.what)
         if not missing:
             return error
-        known = PostgreSQL(self._host, dict(self._options, database="postgres"))
+        known = PostgreSQL(self._host, dict(self._options, database="postgres"), self._patience)
         names = known.ask("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1")
         return BadInput("there is no database %r" % missing.group(1), "database", "There are %s" % ", ".join(names))
 
@@ -137,16 +137,19 @@ class PostgreSQL:
 _PSQL = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1"]
 
 
+_COUNTED = """
+SELECT concat_ws(E'\\t', 'table', '%(text)s', count(*), pg_table_size('%(text)s'),
+coalesce(sum(hashtextextended(t::text, 0)), 0)) FROM ONLY %(table)s t
+"""
+
+
 def _counting(tables: list[str]) -> list[str]:
-    """Statements that answer `table NAME<tab>COUNT<tab>BYTES<tab>DIGEST` and `sequence ...`, then `counted`."""
-    asked = []
-    for table in tables:
-        shown = table.replace("'", "''")
-        asked.append(
-            "SELECT concat_ws(E'\\t', 'table', '%s', count(*), pg_table_size('%s'),"
-            " coalesce(sum(hashtextextended(t::text, 0)), 0)) FROM ONLY %s t" % (shown, shown, table)
-        )
-    return [*asked, "SELECT E'sequence\\t' || s FROM (%s) q(s)" % _SEQUENCES, "SELECT 'counted'"]
+    """Statements that answer `table NAME<tab>COUNT<tab>BYTES<tab>DIGEST` and `sequence NAME`, then `counted`.
+
+    Names come from the server, quoted by its own format().
+    """
+    asked = [_COUNTED % {"text": table.replace("'", "''"), "table": table} for table in tables]
+    return [*asked, _SEQUENCES, "SELECT 'counted'"]
 
 
 def _objects(lines: list[str]) -> list[Json]:
@@ -170,8 +173,8 @@ class _Session:
         import tempfile
 
         stage = store.stage(["psql", *_PSQL])
-        self._said: IO[bytes] = tempfile.TemporaryFile()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._child = subprocess.Popen(
             stage.argv,
             stdin=subprocess.PIPE,
@@ -202,10 +205,11 @@ class _Session:
 
     def send(self, *statements: str) -> None:
         """Ask; the answers come when they come."""
-        assert self._child.stdin is not None
+        text = "".join(statement.strip() + ";\n" for statement in statements).encode()
         try:
-            self._child.stdin.write("".join(statement.strip() + ";\n" for statement in statements).encode())
-            self._child.stdin.flush()
+            if self._child.stdin:
+                self._child.stdin.write(text)
+                self._child.stdin.flush()
         except BrokenPipeError:
             pass  # wait() tells why it has gone
 
@@ -286,7 +290,7 @@ class Scratch:
         }
         words = [word for name, value in settings.items() for word in ("-c", "%s=%s" % (name, value))]
         argv = [*self._become("--pdeathsig=QUIT"), os.path.join(self._bin, "postgres"), "-D", data, *words]
-        self._log = open(os.path.join(self.folder, "server.log"), "wb")
+        self._log = open(os.path.join(self.folder, "server.log"), "wb")  # noqa: SIM115 - closed by __exit__
         self._child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True, cwd="/"
         )
@@ -343,9 +347,9 @@ def binaries(major: int) -> str:
     return found[min(found)]
 
 
-def restore(folder: str, store: PostgreSQL, limit: float, idle: float, only: list[str] | None = None) -> None:
+def restore(folder: str, store: PostgreSQL, patience: chain.Patience, only: list[str] | None = None) -> None:
     """Load a backup, or some tables of it, into the empty database of a store; the first error ends it."""
     tables = ["--table=" + name for name in only or []]
     argv = ["pg_restore", "--exit-on-error", "--no-owner", "--no-privileges", "--no-password", *tables]
     argv.append("--dbname=")  # which one, the environment says: a name with an equals sign would be read as options
-    chain.run([decompress(os.path.join(folder, ARCHIVE)), store.stage(argv)], len, limit, idle)
+    chain.run([decompress(os.path.join(folder, ARCHIVE)), store.stage(argv)], len, patience)

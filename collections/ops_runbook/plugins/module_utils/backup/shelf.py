@@ -20,7 +20,7 @@ from . import chain, manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Callable, Iterator, Sequence
+    from typing import Any, BinaryIO, Iterator, Sequence
 
 NAMED = re.compile(r"\d{8}T\d{6}Z\Z")
 PARTIAL = ".partial-"
@@ -145,14 +145,7 @@ class Staging:
         self.files: list[dict[str, Any]] = []
         self.committed = False
 
-    def stream(
-        self,
-        name: str,
-        stages: Sequence[chain.Stage],
-        limit: float,
-        idle: float,
-        tell: Callable[[int, float], object] | None = None,
-    ) -> chain.Outcome:
+    def stream(self, name: str, stages: Sequence[chain.Stage], patience: chain.Patience) -> chain.Outcome:
         """Run a row of processes into a file, which is synced and listed with its size and SHA-256."""
         path = os.path.join(self.path, name)
         digest, fresh = sha256(), [0]
@@ -167,7 +160,7 @@ class Staging:
                     os.fdatasync(stream.fileno())
                     fresh[0] = 0
 
-            outcome = chain.run(stages, take, limit, idle, tell=tell)
+            outcome = chain.run(stages, take, patience)
             os.fsync(stream.fileno())
         if not outcome.bytes:
             raise OpsError("wrote nothing", stages[-1].name, "A backup of nothing does not count")
