@@ -11,15 +11,22 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Iterator
 
 
 class Milliseconds(int):
     """A BSON datetime: milliseconds since the epoch, UTC."""
 
 
+class Long(int):
+    """An integer that is written with 64 bits whatever its value, such as a cursor's id."""
+
+
+_WIDE = {Milliseconds: b"\x09", Long: b"\x12"}
+
+
 def encode(document: dict[str, Any]) -> bytes:
-    """A dict as a BSON document: str, bool, int, float, None, bytes, Milliseconds, dict and list, nested at will."""
+    """A dict as a BSON document: str, bool, int, float, None, bytes, Milliseconds, Long, dict and list, at will."""
     body = b"".join(_element(str(name), value) for name, value in document.items())
     return struct.pack("<i", len(body) + 5) + body + b"\0"
 
@@ -34,8 +41,8 @@ def _value(value: Any) -> tuple[bytes, bytes]:
         return b"\x0a", b""
     if isinstance(value, bool):
         return b"\x08", b"\1" if value else b"\0"
-    if isinstance(value, Milliseconds):
-        return b"\x09", struct.pack("<q", value)
+    if type(value) in _WIDE:
+        return _WIDE[type(value)], struct.pack("<q", value)
     if isinstance(value, int):
         return (b"\x10", struct.pack("<i", value)) if -(2**31) <= value < 2**31 else (b"\x12", struct.pack("<q", value))
     if isinstance(value, float):
@@ -72,6 +79,40 @@ def decode(raw: bytes) -> dict[str, Any]:
     if end != len(raw):
         raise ValueError("damaged BSON: %d bytes after its end" % (len(raw) - end))
     return document
+
+
+def parts(raw: bytes, at: int = 0) -> Iterator[tuple[str, int, int, int]]:
+    """The elements of the document at a place, undecoded: (name, type, where the value begins, where it ends).
+
+    Raises:
+        ValueError: It is no whole BSON document.
+    """
+    try:
+        (size,) = struct.unpack_from("<i", raw, at)
+        end = at + size
+        if size < 5 or end > len(raw) or raw[end - 1]:
+            raise ValueError("damaged BSON: a document of %d bytes does not fit" % size)
+        at += 4
+        while raw[at]:
+            kind = raw[at]
+            name, begin = _cstring(raw, at + 1)
+            at = begin + struct.unpack_from("<i", raw, begin)[0] if kind in (0x03, 0x04) else _read(kind, raw, begin)[1]
+            if at >= end:
+                raise ValueError("damaged BSON: %s runs over the end of its document" % name)
+            yield name, kind, begin, at
+    except (struct.error, IndexError) as error:
+        raise ValueError("damaged BSON: %s" % error) from error
+
+
+def inside(raw: bytes, *names: str) -> list[bytes]:
+    """The documents of the array that lies at a path of names, as they came; empty where there is none."""
+    begin = 0
+    for name in names:
+        found = next((part for part in parts(raw, begin) if part[0] == name), None)
+        if found is None:
+            return []
+        begin = found[2]
+    return [raw[start:stop] for _name, _kind, start, stop in parts(raw, begin)]
 
 
 def _document(raw: bytes, at: int) -> tuple[dict[str, Any], int]:

@@ -51,6 +51,13 @@ class Connection:
         Raises:
             NoAnswer: No connection, no reply in time, or one that is not MongoDB's.
         """
+        try:
+            return decode(self.raw(database, body))
+        except ValueError as error:
+            raise NoAnswer("protocol", "the answer is not MongoDB's: %s" % error) from error
+
+    def raw(self, database: str, body: dict[str, Any]) -> bytes:
+        """As command, but the reply as the BSON that it came as."""
         self._serial += 1
         payload = struct.pack("<IB", 0, 0) + encode(dict(body, **{"$db": database}))
         header = struct.pack("<iiii", len(payload) + 16, self._serial, 0, _OP_MSG)
@@ -63,7 +70,7 @@ class Connection:
         except (ValueError, struct.error) as error:
             raise NoAnswer("protocol", "the answer is not MongoDB's: %s" % error) from error
 
-    def _reply(self) -> dict[str, Any]:
+    def _reply(self) -> bytes:
         size, _serial, answers, opcode = struct.unpack("<iiii", self._exactly(16))
         if opcode != _OP_MSG or answers != self._serial or not 26 <= size <= _LARGEST:
             raise ValueError("opcode %d, %d bytes" % (opcode, size))
@@ -71,7 +78,7 @@ class Connection:
         flags, kind = struct.unpack_from("<IB", payload)
         if kind:
             raise ValueError("section of kind %d" % kind)
-        return decode(payload[5:-4] if flags & 1 else payload[5:])  # bit 0: a checksum follows; TCP has its own
+        return payload[5:-4] if flags & 1 else payload[5:]  # bit 0: a checksum follows; TCP has its own
 
     def _exactly(self, size: int) -> bytes:
         parts = []

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BLOCK = 1048576
 SAID = 8192
 """Bytes that are kept of what a process says on stderr: the end of it."""
+HIDDEN = "@hidden"
 LOST_READER = (-13, 141)
 """SIGPIPE, as it is seen of a process and behind a shell."""
 TICK = 0.5
@@ -44,14 +45,21 @@ class Stage:
         env: What is added to the environment.
         calm: Exit codes other than 0 that are no failure, such as those of a tool that warns by its code.
         name: What people know it by, where another program starts it.
+        secret: What it reads from a file that has no name: the word HIDDEN in argv becomes that file's path. Nobody
+            else can read it, and nothing is left of it.
     """
 
-    __slots__ = ("argv", "calm", "env", "name")
+    __slots__ = ("argv", "calm", "env", "name", "secret")
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str] | None = None, calm: Sequence[int] = (), name: str = ""
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        calm: Sequence[int] = (),
+        name: str = "",
+        secret: bytes = b"",
     ) -> None:
-        self.argv, self.env, self.calm = list(argv), dict(env or {}), tuple(calm)
+        self.argv, self.env, self.calm, self.secret = list(argv), dict(env or {}), tuple(calm), secret
         self.name = name or os.path.basename(self.argv[0])
 
 
@@ -77,6 +85,14 @@ class Outcome:
 
     def __init__(self, size: int, seconds: float, said: list[str], codes: list[int]) -> None:
         self.bytes, self.seconds, self.said, self.codes = size, seconds, said, codes
+
+
+def _hidden(data: bytes) -> int:
+    """An open file in memory that only who inherits it can read."""
+    file = os.memfd_create("ops-runbook")
+    os.write(file, data)
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
 
 
 def find(tool: str) -> str:
@@ -137,9 +153,12 @@ class _Row:
         feed: Any = subprocess.DEVNULL if source is None else source
         for stage in self.stages:
             env = dict(os.environ, LC_ALL="C.UTF-8", **stage.env)
+            secret = _hidden(stage.secret) if stage.secret else None
+            kept = () if secret is None else (secret,)
             try:
                 child = subprocess.Popen(
-                    stage.argv,
+                    [word.replace(HIDDEN, "/proc/self/fd/%s" % secret) for word in stage.argv],
+                    pass_fds=kept,
                     stdin=feed,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -148,6 +167,9 @@ class _Row:
                 )
             except OSError as error:
                 raise OpsError("could not be started: %s" % error.strerror, stage.name) from None
+            finally:
+                for file in kept:
+                    os.close(file)
             if self.children and self.children[-1].stdout:
                 self.children[-1].stdout.close()  # else the one before would not learn that its reader has gone
             self.children.append(child)
