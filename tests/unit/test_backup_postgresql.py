@@ -106,7 +106,9 @@ def test_what_is_restored_is_what_was_there_while_others_write(server: Scratch, 
     insert = f'while :; do psql -X -q -h {server.folder} -U scratch -d {ODD} -c "{insert}"; done'
     writer = subprocess.Popen(["sh", "-c", insert], start_new_session=True)
     try:
-        time.sleep(0.3)
+        until = time.monotonic() + 30
+        while int(store(server, ODD).ask("SELECT count(*) FROM summary")[0]) == 5000 and time.monotonic() < until:
+            time.sleep(0.05)
         folder = taken(server, shelf)
     finally:
         os.killpg(writer.pid, signal.SIGKILL)

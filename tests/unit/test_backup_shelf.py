@@ -38,9 +38,9 @@ def tree(top: Path) -> Path:
     return top / "etc"
 
 
-def taken(shelf: Shelf, source: Path, began: float = 1_800_000_000) -> str:
+def taken(shelf: Shelf, source: Path, began: float = 1_800_000_000, level: int = 3) -> str:
     """A backup of a tree; its folder."""
-    store = files.Files(LocalHost(), {**OPTIONS, "paths": [str(source)]}, PATIENCE)
+    store = files.Files(LocalHost(), {**OPTIONS, "paths": [str(source)], "level": level}, PATIENCE)
     look = store.look()
     with shelf.lock(), shelf.staging(began, "run-1") as staging:
         said = store.dump(staging)
@@ -107,11 +107,11 @@ def test_a_failed_backup_leaves_nothing(shelf: Shelf) -> None:
 def test_a_file_that_changes_while_it_is_read_fails_the_backup(shelf: Shelf, tmp_path: Path) -> None:
     source = tree(tmp_path / "live")
     with (source / "app/big").open("wb") as stream:
-        stream.write(os.urandom(40_000_000))
+        stream.write(os.urandom(8_000_000))
     writer = subprocess.Popen(["sh", "-c", f"while :; do echo more >> '{source}/app/big'; done"])
     try:
         with pytest.raises(OpsError, match="changed as we read it"):
-            taken(shelf, source)
+            taken(shelf, source, level=19)  # which takes seconds, and tar waits for it
     finally:
         writer.kill()
         writer.wait()
