@@ -237,6 +237,7 @@ class Scratch:
         import shutil
         import subprocess
 
+        self._program = chain.find(self._program)
         kind = os.path.basename(self._program)
         if kind not in _SERVERS:
             raise OpsError(

@@ -32,7 +32,8 @@ def store(host: Host, kind: str, options: Json, patience: Patience) -> Store:
     if kind == "mongodb":
         from .mongodb import MongoDB
 
-        return MongoDB(host, options, patience)
+        here = dict(options, address=options["address"] or "127.0.0.1", port=options["port"] or 27017)
+        return MongoDB(host, here, patience)
     if kind == "postgresql":
         from .postgresql import PostgreSQL
 
@@ -95,7 +96,7 @@ def restored(host: Host, folder: str, manifest: Json, options: Json, patience: P
 
             major = int(str(manifest["server"]["version"]).split(".")[0])
             with postgresql.Scratch(host, scratch, options["account"], major) as server:
-                reach = server.options("postgres", options)
+                reach = server.options("postgres", dict(options, level=1))
                 postgresql.PostgreSQL(host, reach, patience).ask('CREATE DATABASE "restored"')
                 there = postgresql.PostgreSQL(host, server.options("restored", options), patience)
                 postgresql.restore(folder, there, patience)
@@ -104,7 +105,7 @@ def restored(host: Host, folder: str, manifest: Json, options: Json, patience: P
             from . import mongodb
 
             with mongodb.Scratch(host, scratch, options["server"], options["account"]) as other:
-                here = dict(options, database=source["database"])
+                here = dict(options, database=source["database"], level=1)
                 target = mongodb.MongoDB(host, other.options(here), patience)
                 mongodb.restore(folder, target, patience)
                 yield Restored(target.objects(), target)
