@@ -48,6 +48,7 @@ def checks(tmp_path: Path) -> Iterator[dict[str, Any]]:
         unit = {"unit": ["mongod", "mongodb"]}
         patterns = {"patterns": {"bad": "ERROR"}}
         yield {
+            "backup_age": {"type": "backup_age", "system": "nobody", "store": "nothing"},
             "command": {"type": "command", "argv": ["echo", "한국"]},
             "deleted_open": {"type": "deleted_open", "under": str(tmp_path)},
             "descriptors": {"type": "descriptors", **unit},

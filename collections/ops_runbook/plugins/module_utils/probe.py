@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .host import Completed, Host
 
 TYPES = (
+    "backup_age",
     "command",
     "deleted_open",
     "descriptors",

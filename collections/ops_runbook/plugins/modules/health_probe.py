@@ -32,6 +32,7 @@ options:
       - A check without C(warning), C(critical) and C(expect) is judged by the rules of its type.
       - C(cost=deep) checks run only with O(deep). C(enabled=false) drops a check. A check that says C(writes=true)
         runs only with C(enabled=true), and never in check mode.
+      - V(backup_age) takes C(system) and C(store) and tells how old the last backup is that was proven by a restore.
       - V(command) takes C(argv) and C(limit) and gives exit code and output. For commands that change nothing.
       - V(deleted_open) takes C(unit) and C(under) and finds files that were deleted but are still open.
       - V(descriptors) takes C(unit) and counts its open descriptors against the limit.
@@ -239,6 +240,7 @@ PACKED = False
 if PACKED:  # Ansible packs what it sees imported; probe.run imports only the collectors that the checks name
     # pylint: disable=unused-import
     from ansible_collections.ops.runbook.plugins.module_utils.collectors import (  # noqa: F401
+        backup_age,
         command,
         deleted_open,
         descriptors,

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..module_utils.amounts import age_text
+
 Json = dict[str, t.Any]
 
 
@@ -14,6 +16,7 @@ def _rule(metric: str, operator: str, value: t.Any, unit: str | None = None) -> 
 
 # type -> (warning, critical)
 DEFAULTS: dict[str, tuple[list[Json], list[Json]]] = {
+    "backup_age": ([_rule("failed", "!=", None)], [_rule("verified_count", "==", 0)]),
     "command": ([], [_rule("timed_out", "==", True), _rule("rc", "!=", 0)]),
     "deleted_open": ([_rule("bytes", ">", 1, "GiB")], [_rule("under_count", ">", 0)]),
     "descriptors": ([_rule("used_percent", ">", 80, "percent")], [_rule("used_percent", ">", 90, "percent")]),
@@ -277,7 +280,17 @@ def _unix_socket(data: Json) -> str:
     return f"{data['path']} is a {data['kind']}" + (" that is listened on" if data["listening"] else "")
 
 
+def _backup_age(data: Json) -> str:
+    if not data["count"]:
+        return "there is no backup"
+    if not data["verified_count"]:
+        return f"none of {data['count']} backups was ever restored"
+    told = f"the last verified backup is {age_text(data['age_seconds'])} old"
+    return f"{told}; the youngest one is not: {data['failed']}" if data["failed"] else told
+
+
 _SUMMARIES: dict[str, t.Callable[[Json], str]] = {
+    "backup_age": _backup_age,
     "command": _command,
     "deleted_open": _deleted_open,
     "descriptors": _descriptors,

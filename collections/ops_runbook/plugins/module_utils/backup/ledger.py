@@ -40,16 +40,29 @@ def read(system: str, store: str) -> dict[str, Json]:
     path = path_of(system, store)
     try:
         with open(path, "rb") as stream:
-            said = json.loads(stream.read())
-        if said["schema"] != SCHEMA:
-            raise OpsError("has schema %r; known is %s" % (said["schema"], SCHEMA), path)
-        return dict(said["backups"])
+            return parse(stream.read(), path)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise os_error(error, path) from None
+
+
+def parse(data: bytes, path: str) -> dict[str, Json]:
+    """The backups of a ledger's text.
+
+    Raises:
+        OpsError: It is damaged, or of another schema.
+    """
+    try:
+        said = json.loads(data)
+        schema, backups = said["schema"], dict(said["backups"])
+        for one in backups.values():
+            float(one["taken_at"]), one["manifest"], one["checked"]
     except (ValueError, KeyError, TypeError):
         raise OpsError("is damaged", path, "Move it away, and verify the backups again") from None
+    if schema != SCHEMA:
+        raise OpsError("has schema %r; known is %s" % (schema, SCHEMA), path)
+    return backups
 
 
 def note(system: str, store: str, name: str, **said: Any) -> None:
