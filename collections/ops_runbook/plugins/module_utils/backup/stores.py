@@ -94,7 +94,7 @@ def restored(host: Host, folder: str, manifest: Json, options: Json, patience: P
         elif kind == "postgresql":
             from . import postgresql
 
-            major = int(str(manifest["server"]["version"]).split(".")[0])
+            major = int(str(manifest["server"]["version"]).split(".", 1)[0])
             with postgresql.Scratch(host, scratch, options["account"], major) as server:
                 reach = server.options("postgres", dict(options, level=1))
                 postgresql.PostgreSQL(host, reach, patience).ask('CREATE DATABASE "restored"')

@@ -49,7 +49,7 @@ def exchange(one: str, other: str) -> None:
         raise os_error(error, one) from None
     except AttributeError:
         raise OpsError("this host's C library has no renameat2", one, "Restore it by hand from %s" % other) from None
-    for folder in {os.path.dirname(one), os.path.dirname(other)}:
+    for folder in sorted({os.path.dirname(one), os.path.dirname(other)}):
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             sync(opened)
@@ -67,7 +67,7 @@ def demand_possible(folder: str) -> None:
 
     names = []
     try:
-        for _ in range(2):
+        for _each in range(2):
             file, name = tempfile.mkstemp(prefix=".ops-runbook-", dir=folder)
             os.close(file)
             names.append(name)
