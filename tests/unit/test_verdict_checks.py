@@ -123,6 +123,7 @@ def test_without_jmespath_an_expectation_says_so(monkeypatch: pytest.MonkeyPatch
 
 def test_the_types_own_rules_are_valid() -> None:
     arguments: dict[str, Any] = {
+        "backup_age": {"system": "x", "store": "y"},
         "command": {"argv": ["true"]},
         "descriptors": {"unit": "x"},
         "disk": {"path": "/"},
