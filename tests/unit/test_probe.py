@@ -114,8 +114,8 @@ def test_they_share_a_failure_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     ("check", "words"),
     [
         ("disk", "check it: is not a mapping"),
-        ({}, "check it: unknown type None. Known are command, deleted_open"),
-        ({"type": "disc"}, "check it: unknown type 'disc'. Known are command"),
+        ({}, "check it: unknown type None. Known are backup_age, command"),
+        ({"type": "disc"}, "check it: unknown type 'disc'. Known are backup_age, command"),
         ({"type": ["disk"]}, "check it: unknown type"),
         ({"type": "disk"}, "check it, path: is missing. A path on the filesystem"),
         (
