@@ -208,6 +208,15 @@ def sync(directory: int) -> None:
             raise
 
 
+def sync_directory(path: str) -> None:
+    """Make the names in a directory durable; see sync."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync(directory)
+    finally:
+        os.close(directory)
+
+
 def ensure_directory(path: str, mode: int = 0o700) -> None:
     """Make path and its missing parents with mode, or see that what is there can be trusted with our state.
 
@@ -249,11 +258,7 @@ def _make(path: str, mode: int) -> None:
             os.mkdir(each, mode)
         except FileExistsError:  # someone else was quicker; whether it can be trusted is looked at next
             continue
-        parent = os.open(os.path.dirname(each), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            sync(parent)
-        finally:
-            os.close(parent)
+        sync_directory(os.path.dirname(each))
 
 
 def sha256_of(path: str) -> str:

@@ -101,17 +101,7 @@ class MongoDB:
                 found.append(sums.said("%s.%s" % (self.database, name)))
             for name in names:
                 reply = self._ask(wire, self.database, {"listIndexes": name, "cursor": {}})
-                asked = [
-                    {
-                        "name": one["name"],
-                        "key": {
-                            key: int(order) if isinstance(order, (int, float)) else order
-                            for key, order in one["key"].items()
-                        },
-                    }
-                    for one in reply["cursor"]["firstBatch"]
-                ]
-                found.append(mongodb_archive.indexes("%s.%s" % (self.database, name), asked))
+                found.append(mongodb_archive.indexes("%s.%s" % (self.database, name), reply["cursor"]["firstBatch"]))
         finally:
             wire.close()
         return found

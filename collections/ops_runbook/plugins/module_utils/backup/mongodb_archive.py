@@ -58,7 +58,7 @@ class Sum:
 
 def indexes(name: str, found: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """A collection's indexes as an object: which there are, and over what."""
-    told = sorted((str(one["name"]), list(one["key"].items())) for one in found)
+    told = sorted((str(one["name"]), [(field, _plain(order)) for field, order in one["key"].items()]) for one in found)
     digest = sha256(repr(told).encode()).hexdigest()
     return {
         "name": name + " (indexes)",
@@ -99,10 +99,7 @@ def _name(each: dict[str, Any]) -> str:
 def _indexes_of(metadata: str) -> list[dict[str, Any]]:
     import json
 
-    return [
-        {"name": one["name"], "key": {field: _plain(order) for field, order in one["key"].items()}}
-        for one in json.loads(metadata).get("indexes", [])
-    ]
+    return list(json.loads(metadata).get("indexes", []))
 
 
 def _plain(order: Any) -> Any:

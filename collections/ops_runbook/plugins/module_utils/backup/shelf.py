@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from ..digest import sha256
 from ..errors import BadInput, OpsError, Refused
-from ..files import ensure_directory, os_error, sync
+from ..files import ensure_directory, os_error, sync_directory
 from . import chain, manifest
 
 TYPE_CHECKING = False
@@ -171,10 +171,10 @@ class Staging:
         """Write the manifest, make everything durable, and give the backup its name; returns the manifest's SHA-256."""
         whole = dict(said, schema=manifest.SCHEMA, files=self.files, bytes=sum(file["bytes"] for file in self.files))
         digest = manifest.write(self.path, whole)
-        _sync_directory(self.path)
+        sync_directory(self.path)
         os.rename(self.path, self.final)
         self.committed = True
-        _sync_directory(self.shelf)
+        sync_directory(self.shelf)
         return digest
 
 
@@ -185,11 +185,3 @@ def _write(stream: BinaryIO, block: bytes, path: str) -> None:
             view = view[stream.write(view) or 0 :]
     except OSError as error:
         raise os_error(error, path) from None
-
-
-def _sync_directory(path: str) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync(directory)
-    finally:
-        os.close(directory)

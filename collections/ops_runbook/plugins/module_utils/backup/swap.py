@@ -11,7 +11,7 @@ import errno
 import os
 
 from ..errors import OpsError, Refused
-from ..files import os_error, sync
+from ..files import os_error, sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,11 +50,7 @@ def exchange(one: str, other: str) -> None:
     except AttributeError:
         raise OpsError("this host's C library has no renameat2", one, "Restore it by hand from %s" % other) from None
     for folder in sorted({os.path.dirname(one), os.path.dirname(other)}):
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            sync(opened)
-        finally:
-            os.close(opened)
+        sync_directory(folder)
 
 
 def demand_possible(folder: str) -> None:
