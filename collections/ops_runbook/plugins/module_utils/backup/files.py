@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import contextmanager
 
 from ..digest import sha256
 from ..errors import BadInput, OpsError
@@ -19,7 +20,7 @@ from . import chain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import tarfile
-    from typing import Any, Iterator
+    from typing import IO, Any, Iterator
 
     from ..host import Host
     from .shelf import Staging
@@ -86,6 +87,26 @@ def decompress(path: str) -> chain.Stage:
     return chain.Stage([chain.find("zstd"), "-q", "-d", "-c", "--", path])
 
 
+@contextmanager
+def opened(path: str) -> Iterator[IO[bytes]]:
+    """What a compressed file holds, as a stream that the caller reads to its end.
+
+    Raises:
+        OpsError: It cannot be decompressed.
+    """
+    import subprocess
+
+    with subprocess.Popen(decompress(path).argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        try:
+            yield child.stdout  # type: ignore[misc]  # a pipe was asked for
+        except BaseException:
+            child.kill()
+            raise
+        said = child.stderr.read(chain.SAID).decode("utf-8", "backslashreplace") if child.stderr else ""
+        if child.wait():
+            raise OpsError("cannot be decompressed: %s" % said.strip(), path)
+
+
 def version(host: Host, tool: str) -> str:
     """A tool's version as it says itself, such as 1.34.
 
@@ -112,23 +133,17 @@ def archived(path: str) -> list[Json]:
     Raises:
         OpsError: It cannot be decompressed, or is no whole tar.
     """
-    import subprocess
     import tarfile
 
     found: list[Json] = []
-    argv = decompress(path).argv
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with opened(path) as stream:
         try:
-            with tarfile.open(fileobj=child.stdout, mode="r|", bufsize=chain.BLOCK) as archive:
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=chain.BLOCK) as archive:
                 found.extend(_of_member(archive, member) for member in archive)
-                while child.stdout and child.stdout.read(chain.BLOCK):  # what tar pads with
+                while stream.read(chain.BLOCK):  # what tar pads with
                     pass
         except (tarfile.TarError, EOFError) as error:
-            child.kill()
             raise OpsError("is no whole archive: %s" % error, path) from None
-        said = child.stderr.read(chain.SAID).decode("utf-8", "backslashreplace") if child.stderr else ""
-        if child.wait():
-            raise OpsError("cannot be decompressed: %s" % said.strip(), path)
     return _tied(found)
 
 

@@ -14,7 +14,7 @@ from ..bson import Long, decode, inside
 from ..errors import BadInput, OpsError
 from ..mongowire import Connection, NoAnswer
 from . import chain, mongodb_archive
-from .files import compress, decompress, version
+from .files import compress, decompress, opened, version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,18 +185,8 @@ def archived(path: str) -> tuple[list[Json], Json]:
     Raises:
         OpsError: It cannot be decompressed, or is no whole archive.
     """
-    import subprocess
-
-    with subprocess.Popen(decompress(path).argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        try:
-            found = mongodb_archive.read(child.stdout, path)  # type: ignore[arg-type]
-        except OpsError:
-            child.kill()
-            raise
-        said = child.stderr.read(chain.SAID).decode("utf-8", "backslashreplace") if child.stderr else ""
-        if child.wait():
-            raise OpsError("cannot be decompressed: %s" % said.strip(), path)
-    return found
+    with opened(path) as stream:
+        return mongodb_archive.read(stream, path)
 
 
 def _demand_all(objects: list[Json], before: dict[str, int], after: dict[str, int]) -> None:
