@@ -248,6 +248,9 @@ class Scratch:
                     said = stream.read()[-chain.SAID :].decode("utf-8", "backslashreplace").strip().splitlines()
                 self.__exit__()
                 raise OpsError("the scratch server did not start: %s" % " / ".join(said[-2:]), self._program)
+            if not _listens(self._child.pid, self.port):  # another's server may have taken the port
+                time.sleep(0.05)
+                continue
             try:
                 wire = Connection(self._host, "127.0.0.1", self.port, 5)
                 wire.command("admin", {"ping": 1})
@@ -272,6 +275,19 @@ class Scratch:
                 self._child.kill()
                 self._child.wait()
         self._log.close()
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether the socket that listens on a port of loopback is this process's own. Source: proc(5)."""
+    wanted = "0100007F:%04X" % port
+    try:
+        with open("/proc/net/tcp") as stream:
+            rows = [line.split() for line in stream]
+        inodes = {"socket:[%s]" % row[9] for row in rows if row[1] == wanted and row[3] == "0A"}
+        folder = "/proc/%d/fd" % pid
+        return any(os.readlink(os.path.join(folder, name)) in inodes for name in os.listdir(folder))
+    except OSError:
+        return False
 
 
 def _free_port() -> int:
